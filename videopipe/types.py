@@ -1,0 +1,145 @@
+"""The values that flow between the rooms.
+
+All times are seconds as float from the first displayed frame. All frames are ``uint8`` RGB
+``[T, H, W, 3]``, already rotated as they should be shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Source = Literal["caption", "subtitle", "ocr", "facts"]
+SOURCES: tuple[Source, ...] = ("caption", "subtitle", "ocr", "facts")
+
+
+@dataclass(frozen=True, slots=True)
+class TimedText:
+    """A line of text and when it is said or shown: ``[start, end)`` in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubtitleTrack:
+    """Where subtitles were found: ``stream`` is set for a track inside the video file."""
+
+    path: Path
+    stream: int | None
+    format: str
+    language: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is in a video file.
+
+    ``width`` and ``height`` are the display size: after rotation and sample aspect ratio.
+    ``start`` is the presentation time of the first displayed frame on the file's own clock; all
+    times elsewhere are relative to it. ``keyframes`` are seconds, ascending. ``rate`` is the mean
+    frame rate in frames per second.
+    """
+
+    path: Path
+    container: str
+    duration: float
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    rotation: int
+    codec: str
+    pixel_format: str
+    rate: float
+    variable_rate: bool
+    frame_count: int
+    start: float
+    stream: int
+    keyframes: NDArray[np.float64] = field(repr=False)
+    audio: tuple[str, ...] = ()
+    subtitles: tuple[SubtitleTrack, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def video_id(self) -> str:
+        """Digest of the whole file, so that a renamed file is known again (read on first use)."""
+        with self.path.open("rb") as file:
+            return file_digest(file, "sha256").hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """``times`` float64 ``[T]`` in seconds, ``frames`` uint8 RGB ``[T, H, W, 3]``."""
+
+    times: NDArray[np.float64]
+    frames: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if (
+            self.frames.ndim != 4
+            or self.frames.shape[3] != 3
+            or len(self.times) != len(self.frames)
+        ):
+            raise ValueError(f"times {self.times.shape} and frames {shape} do not fit")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __repr__(self) -> str:
+        span = f"{self.times[0]:.3f}-{self.times[-1]:.3f} s" if len(self) else "empty"
+        return f"FrameBatch({span}, frames={self.frames.shape})"
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The ``index``-th clip of a video, ``[start, end)`` in seconds."""
+
+    video_id: str
+    index: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipText:
+    """A document about a clip.
+
+    ``lines`` are the timed lines that ``text`` was made of, so that an answer can cite the second
+    and not only the clip. ``embedding`` is a unit vector, float32 ``[D]``, once the text has been
+    embedded.
+    """
+
+    clip: Clip
+    source: Source
+    text: str
+    lines: tuple[TimedText, ...]
+    language: str | None = None
+    embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """All that indexing one video produced: what a worker returns and the library stores.
+
+    ``signals`` are per-frame arrays by name (``times [T]`` among them). ``config_hash`` names the
+    settings they were made with.
+    """
+
+    video_id: str
+    path: Path
+    info: dict[str, Any]
+    config_hash: str
+    clips: tuple[Clip, ...]
+    texts: tuple[ClipText, ...]
+    signals: dict[str, NDArray[Any]] = field(repr=False)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
