@@ -89,7 +89,7 @@ class FrameBatch:
             or self.frames.shape[3] != 3
             or len(self.times) != len(self.frames)
         ):
-            raise ValueError(f"times {self.times.shape} and frames {shape} do not fit")
+            raise ValueError(f"times {self.times.shape} and frames {self.frames.shape} do not fit")
 
     def __len__(self) -> int:
         return len(self.times)
