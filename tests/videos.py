@@ -1,4 +1,4 @@
-"""Small synthetic videos whose frames carry their number, so that a picked frame proves its index."""
+"""Small synthetic videos whose frames carry their number, which proves a picked frame."""
 
 from __future__ import annotations
 
