@@ -75,6 +75,42 @@ class VideoInfo:
         with self.path.open("rb") as file:
             return file_digest(file, "sha256").hexdigest()[:32]
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: ``duration_s``, ``rate_fps`` and so on; key frames as count and spacing."""
+        spacing = np.diff(self.keyframes, append=self.duration) if len(self.keyframes) else []
+        return {
+            "path": str(self.path),
+            "container": self.container,
+            "duration_s": round(self.duration, 6),
+            "width": self.width,
+            "height": self.height,
+            "coded_width": self.coded_width,
+            "coded_height": self.coded_height,
+            "rotation_deg": self.rotation,
+            "codec": self.codec,
+            "pixel_format": self.pixel_format,
+            "rate_fps": round(self.rate, 6),
+            "variable_rate": self.variable_rate,
+            "frame_count": self.frame_count,
+            "start_s": round(self.start, 6),
+            "stream": self.stream,
+            "keyframe_count": len(self.keyframes),
+            "keyframe_spacing_mean_s": round(float(np.mean(spacing)), 6) if len(spacing) else None,
+            "keyframe_spacing_max_s": round(float(np.max(spacing)), 6) if len(spacing) else None,
+            "audio": list(self.audio),
+            "subtitles": [
+                {
+                    "path": str(track.path),
+                    "stream": track.stream,
+                    "format": track.format,
+                    "language": track.language,
+                    "title": track.title,
+                }
+                for track in self.subtitles
+            ],
+            "warnings": list(self.warnings),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class FrameBatch:

@@ -1,0 +1,5 @@
+"""``python -m videopipe``."""
+
+from videopipe.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""The value that a question returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from videopipe.types import Source
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A span of a video that supports the answer: ``[start, end)`` in seconds.
+
+    ``text`` is quoted from the library, ``score`` is its match with the question (0 to 1).
+    ``frame`` is the picture written for it, taken at ``frame_time`` seconds.
+    """
+
+    number: int
+    video_id: str
+    video: Path
+    start: float
+    end: float
+    source: Source
+    text: str
+    score: float
+    frame_time: float
+    frame: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "video": {"path": str(self.video), "id": self.video_id},
+            "start_s": round(self.start, 3),
+            "end_s": round(self.end, 3),
+            "source": self.source,
+            "text": self.text,
+            "score": round(self.score, 4),
+            "frame": {
+                "time_s": round(self.frame_time, 3),
+                "path": str(self.frame) if self.frame else None,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One option of a multiple-choice question and how well the evidence supports it."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question, with the evidence it was taken from.
+
+    ``found`` is False when nothing in the library matches; ``text`` then says so and ``citations``
+    is empty. ``choice`` is the index of the chosen option, None for an open question or when
+    nothing matches. Citations stand in time order; ``[1]`` in ``text`` is ``citations[0]``.
+    """
+
+    question: str
+    text: str
+    found: bool
+    citations: tuple[Citation, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    choice: int | None = None
+    model: str = "extractive"
+    config_hash: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, keys stable."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "question": self.question,
+            "answer": self.text,
+            "found": self.found,
+            "choice": self.choice,
+            "choices": [{"text": c.text, "score": round(c.score, 4)} for c in self.choices],
+            "citations": [citation.to_dict() for citation in self.citations],
+            "model": self.model,
+            "config_hash": self.config_hash,
+            "timing_s": {name: round(seconds, 4) for name, seconds in self.timings.items()},
+            "warnings": list(self.warnings),
+        }

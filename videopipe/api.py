@@ -1,0 +1,136 @@
+"""The public functions: what the command line does, for Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from videopipe import answer
+from videopipe.answer import Answer
+from videopipe.cluster import choose_executor
+from videopipe.config import Config
+from videopipe.errors import ConfigError
+from videopipe.ingest import IndexReport, Observer, index_paths
+from videopipe.library import ClipHit, Library, Video, load_embedder
+
+PathLike = str | os.PathLike[str]
+
+
+def default_library() -> Path:
+    """The user's own library: ``$VIDEOPIPE_HOME`` or the XDG data directory."""
+    if home := os.environ.get("VIDEOPIPE_HOME"):
+        return Path(home) / "library"
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "videopipe" / "library"
+
+
+def index(
+    paths: PathLike | Sequence[PathLike],
+    library: PathLike | Library | None = None,
+    *,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> IndexReport:
+    """Index videos: files, or directories walked recursively.
+
+    A broken video is a line in the report and never stops the run; ``report.error()`` tells
+    whether something went wrong. Without ``library`` the user's own is used.
+
+    Raises:
+        NotFound: ``library`` is a directory that holds something else.
+        LibraryError: the library cannot be written (locked, damaged, disk full).
+    """
+    config = config or Config()
+    names = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    with _opened(library, create=True) as opened:
+        return index_paths(
+            [Path(name) for name in names],
+            opened,
+            config,
+            lambda jobs: choose_executor(config.run, jobs),
+            observer,
+        )
+
+
+def ask(
+    question: str,
+    video: PathLike | None = None,
+    library: PathLike | Library | None = None,
+    *,
+    choices: Sequence[str] = (),
+    frames: PathLike | None = None,
+    config: Config | None = None,
+    observer: Observer | None = None,
+) -> Answer:
+    """Answer ``question`` from one video or from a whole library.
+
+    A ``video`` file that the library does not hold yet is indexed first, in this process. The
+    evidence frames are written into the folder ``frames`` when it is given. With ``choices`` one of
+    them is picked.
+
+    Raises:
+        ConfigError: an empty question, or neither ``video`` nor ``library``.
+        NotFound: the video or the library is not there.
+        MediaError: the video cannot be indexed.
+    """
+    config = config or Config()
+    if video is None and library is None:
+        raise ConfigError("Name a video or a library to ask.")
+    with _opened(library, create=video is not None) as opened:
+        wanted = None if video is None else [_ensure(opened, video, config, observer)]
+        return answer.ask(
+            question,
+            opened,
+            videos=wanted,
+            choices=choices,
+            frames=None if frames is None else Path(frames),
+            config=config,
+        )
+
+
+def search(
+    query: str,
+    library: PathLike | Library | None = None,
+    *,
+    video: PathLike | None = None,
+    limit: int = 10,
+    config: Config | None = None,
+) -> list[ClipHit]:
+    """The clips that match ``query``, best first.
+
+    Raises:
+        ConfigError: an empty query.
+        NotFound: the library is not there or does not hold ``video``.
+    """
+    config = config or Config()
+    with _opened(library, create=False) as opened:
+        videos = None if video is None else [opened.get(os.fspath(video)).video_id]
+        embedder = load_embedder(config.embed.model)
+        return opened.search(query, limit, videos=videos, embedder=embedder)
+
+
+def _opened(library: PathLike | Library | None, *, create: bool) -> Library | nullcontext[Library]:
+    if isinstance(library, Library):
+        return nullcontext(library)  # whoever opened it closes it
+    path = default_library() if library is None else Path(library)
+    if library is None and create:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return Library.open(path, create=create)
+
+
+def _ensure(library: Library, video: PathLike, config: Config, observer: Observer | None) -> str:
+    """The id of ``video`` in ``library``, indexed first where needed."""
+    path = Path(video)
+    held: Video | None = None if path.is_file() else library.find(os.fspath(video))
+    if held is not None:
+        return held.video_id
+    report = index_paths(
+        [path], library, config, lambda jobs: choose_executor(config.run, jobs), observer
+    )
+    if error := report.error():
+        raise error
+    video_id = report.outcomes[0].video_id
+    assert video_id is not None
+    return video_id

@@ -1,0 +1,233 @@
+"""``ask``, ``index``, ``search``, ``info``, ``frames`` and ``demo``."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from videopipe.cli import show
+from videopipe.cli.options import ConfigFile, Json, LibraryDir, Overrides, resolve
+from videopipe.errors import ConfigError
+
+VideoFile = Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands, in the order in which the help lists them."""
+    for command in (ask, index, search, info, frames, demo):
+        app.command()(command)
+
+
+def ask(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[VIDEO] QUESTION",
+            help="Video and question; with --library the question.",
+            show_default=False,
+        ),
+    ],
+    library: LibraryDir = None,
+    choices: Annotated[
+        str | None, typer.Option(metavar="A|B|C", help="Pick one of these answers.")
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the evidence frames here (PNG).")
+    ] = None,
+    clips: Annotated[
+        int | None, typer.Option("--clips", "-k", help="Answer from this many clips.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question about a video, or about a library of videos, with cited times.
+
+    A video that is not in the library yet is indexed first.
+
+    Examples:
+
+      videopipe ask lecture.mp4 "When does she define entropy?"
+
+      videopipe ask --library talks "Who mentions Bayes?" --frames evidence
+    """
+    if len(words) > 2 or (len(words) == 1 and library is None):
+        raise ConfigError('Give a video and one quoted question: videopipe ask VIDEO "question".')
+    resolved = resolve(config, overrides, retrieve__clips=clips)
+    from videopipe import api
+    from videopipe.cli.progress import observe
+
+    with observe() as observer:
+        result = api.ask(
+            words[-1],
+            words[0] if len(words) == 2 else None,
+            library,
+            choices=[part.strip() for part in choices.split("|")] if choices else (),
+            frames=frames,
+            config=resolved.config,
+            observer=observer,
+        )
+    for warning in result.warnings:
+        print(f"note: {warning}", file=sys.stderr)
+    if as_json:
+        show.dump(result.to_dict())
+    else:
+        show.answer(result)
+
+
+def index(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Videos, or folders of them.", show_default=False),
+    ],
+    library: LibraryDir = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Videos in work at once [default: one per core].")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of a running Ray cluster, or auto.")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Index videos into a library; run it again to go on or to pick up what changed.
+
+    One video is worked on in this process, several on Ray. A broken file is one line in the
+    report and never stops the others.
+
+    Examples:
+
+      videopipe index lecture.mp4
+
+      videopipe index videos/ --library talks
+    """
+    resolved = resolve(config, overrides, run__workers=workers, run__address=address)
+    from videopipe import api
+    from videopipe.cli.progress import observe, summary
+
+    try:
+        # Ray prints what it has to say about dead workers on stdout, which is for the result.
+        with redirect_stdout(sys.stderr), observe() as observer:
+            report = api.index(list(paths), library, config=resolved.config, observer=observer)
+    except KeyboardInterrupt:
+        print(
+            "videopipe: interrupted; finished videos are in the library, "
+            "run the same command again to go on.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
+    if as_json:
+        show.dump(report.to_dict())
+    else:
+        summary(report)
+    if error := report.error():
+        raise error
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
+    library: LibraryDir = None,
+    video: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this video: path, name or id.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Number of clips.")] = 10,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Find clips by what is said, shown or measured in them, best first.
+
+    Example:
+
+      videopipe search --library talks "error 404 page" --limit 5
+    """
+    resolved = resolve(config, overrides)
+    from videopipe import api
+
+    results = api.search(query, library, video=video, limit=limit, config=resolved.config)
+    if as_json:
+        show.dump({"schema_version": 1, "query": query, "hits": [hit.to_dict() for hit in results]})
+    elif results:
+        show.hits(results)
+    else:
+        print("Nothing in the library matches.", file=sys.stderr)
+
+
+def info(video: VideoFile, as_json: Json = False) -> None:
+    """Show what is in a video file: streams, timing, key frames, subtitles."""
+    from videopipe.media import probe
+
+    found = probe(video)
+    if as_json:
+        show.dump({"schema_version": 1, "video_id": found.video_id, **found.to_dict()})
+    else:
+        show.video(found)
+
+
+def frames(
+    video: VideoFile,
+    at: Annotated[
+        str, typer.Option(metavar="TIMES", help="Seconds or h:mm:ss, with commas between.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the PNG files.")] = Path(),
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Short side in pixels [default: full size].")
+    ] = None,
+) -> None:
+    """Write the frames that are on display at given times as PNG.
+
+    Example:
+
+      videopipe frames lecture.mp4 --at 1.5,0:12:41 --size 448 --out stills
+    """
+    times = [_seconds(part) for part in at.split(",")]
+    from videopipe.answer import write_frame
+    from videopipe.media import fetch
+
+    batch = fetch(video, times, size)
+    for time, frame in zip(batch.times, batch.frames, strict=True):
+        print(write_frame(out, f"{video.stem}_{show.stamp(float(time))}", frame))
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where everything is put.")
+    ] = Path("demo"),
+) -> None:
+    """Render an hour-long video, index it, and ask it three questions.
+
+    A second run reuses what is there.
+    """
+    from videopipe import api
+    from videopipe.cli.progress import bar, observe
+    from videopipe.evaluate.demo import ensure_demo
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with bar("Rendering the demonstration video") as progress:
+        video = ensure_demo(folder / "demo.mp4", progress=progress)
+    library = folder / "library"
+    print(f"$ videopipe index {video.path} --library {library}", file=sys.stderr)
+    with observe() as observer:
+        report = api.index(video.path, library, observer=observer)
+    if error := report.error():
+        raise error
+    for number, question in enumerate(video.questions, 1):
+        stills = folder / "evidence" / str(number)
+        print(f'\n$ videopipe ask --library {library} "{question.question}" --frames {stills}')
+        show.answer(api.ask(question.question, library=library, frames=stills))
+
+
+def _seconds(text: str) -> float:
+    """``12.5`` or ``h:mm:ss.s`` in seconds."""
+    try:
+        seconds = 0.0
+        for part in text.strip().split(":"):
+            seconds = seconds * 60 + float(part)
+    except ValueError:
+        raise ConfigError(f"'{text}' is not a time; write seconds or h:mm:ss.") from None
+    return seconds

@@ -1,0 +1,164 @@
+"""Progress on stderr: bars on a terminal, plain lines elsewhere; and the closing table of a run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videopipe.cli import show
+from videopipe.ingest import IndexReport, Observer, VideoOutcome, stages
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from videopipe.ingest import Progress
+
+PLAIN_SECONDS = 10.0
+"""Seconds between two plain progress lines."""
+
+
+@contextmanager
+def observe() -> Iterator[Observer]:
+    """An observer that draws on stderr."""
+    if not sys.stderr.isatty():
+        yield _Plain()
+        return
+    with _bars() as bars:
+        yield _Live(bars)
+
+
+@contextmanager
+def bar(description: str) -> Iterator[Callable[[float, float], None]]:
+    """A single bar; yields ``update(done, total)``."""
+    if not sys.stderr.isatty():
+        print(f"{description} ...", file=sys.stderr)
+        yield lambda done, total: None
+        return
+    with _bars() as bars:
+        task = bars.add_task(description, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _line(outcome: VideoOutcome) -> str:
+    name = outcome.path.name
+    if outcome.status == "indexed":
+        return (
+            f"{name}: indexed, {show.clock(outcome.video_seconds)} of video in "
+            f"{outcome.seconds:.1f} s, {outcome.clips} clips, {outcome.texts} texts"
+        )
+    return f"{name}: {outcome.status}" + (f": {outcome.reason}" if outcome.reason else "")
+
+
+class _Plain(Observer):
+    """A line per finished video, and one every ten seconds for those in work."""
+
+    def __init__(self) -> None:
+        self._total = self._finished = 0
+        self._spoke = time.monotonic()
+
+    def planned(self, total: int, workers: int) -> None:
+        self._total = total
+
+    def progress(self, event: Progress) -> None:
+        if time.monotonic() - self._spoke < PLAIN_SECONDS:
+            return
+        self._spoke = time.monotonic()
+        share = 100 * event.done / event.total if event.total else 0
+        done = f"{self._finished}/{self._total}"
+        print(f"{done} {event.job.path.name}: {event.stage} {share:.0f} %", file=sys.stderr)
+
+    def outcome(self, outcome: VideoOutcome) -> None:
+        self._finished += outcome.status != "skipped"
+        if outcome.status == "unchanged":
+            return  # a finished folder would print nothing but these
+        print(f"{self._finished}/{self._total} {_line(outcome)}", file=sys.stderr, flush=True)
+
+
+class _Live(Observer):
+    """One bar for the run, one for each video in work with its stage."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._whole: TaskID | None = None
+        self._tasks: dict[Path, TaskID] = {}
+
+    def planned(self, total: int, workers: int) -> None:
+        if total > 1:
+            self._whole = self._bars.add_task("videos", total=total)
+
+    def progress(self, event: Progress) -> None:
+        path = event.job.path
+        if path not in self._tasks:
+            self._tasks[path] = self._bars.add_task(path.name)
+        self._bars.update(
+            self._tasks[path],
+            description=f"{show.shorten(path.name, 32):32} {event.stage:9}",
+            completed=event.done,
+            total=event.total,
+        )
+
+    def outcome(self, outcome: VideoOutcome) -> None:
+        if outcome.path in self._tasks:
+            self._bars.remove_task(self._tasks.pop(outcome.path))
+        if self._whole is not None and outcome.status != "skipped":
+            self._bars.advance(self._whole)
+        if outcome.status in ("failed", "skipped"):
+            self._bars.console.print(_line(outcome), markup=False, highlight=False)
+
+
+def summary(report: IndexReport) -> None:
+    """The closing table on stdout."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("video", overflow="fold")
+    for name in ("length", "clips", "texts", "seconds"):
+        table.add_column(name, justify="right")
+    table.add_column("outcome", overflow="fold")
+    for outcome in sorted(report.outcomes, key=lambda o: str(o.path)):
+        known = outcome.video_id is not None
+        notes = [outcome.reason, *outcome.warnings]
+        table.add_row(
+            outcome.path.name,
+            show.clock(outcome.video_seconds) if known else "",
+            str(outcome.clips) if known else "",
+            str(outcome.texts) if known else "",
+            f"{outcome.seconds:.1f}" if outcome.seconds else "",
+            ": ".join([outcome.status, *[note for note in notes if note]][:2]),
+        )
+    console.print(table)
+    counts = [
+        f"{report.count(status)} {status}"
+        for status in ("indexed", "unchanged", "moved", "duplicate", "failed", "skipped")
+        if report.count(status)
+    ]
+    console.print(f"{', '.join(counts)} in {report.seconds:.1f} s; library: {report.library}")
+    if report.count("indexed"):
+        spent = stages(report.outcomes)
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items())
+        console.print(
+            f"{report.video_seconds_per_second:.1f} video-seconds per second with "
+            f"{report.workers} worker{'s' * (report.workers != 1)}; worker time by stage: {parts}"
+        )

@@ -1,0 +1,119 @@
+"""How results look on a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from videopipe.answer import Answer
+    from videopipe.library import ClipHit
+    from videopipe.types import SubtitleTrack, VideoInfo
+
+SOURCE_NAMES = {
+    "subtitle": "subtitle",
+    "ocr": "on screen",
+    "facts": "measured",
+    "caption": "caption",
+}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``h:mm:ss``, rounded down."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+def span(start: float, end: float) -> str:
+    """``[h:mm:ss–h:mm:ss]``; the end is rounded up, so that the span holds all of the evidence."""
+    return f"[{clock(start)}–{clock(-(-end // 1))}]"
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
+
+
+def dump(document: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def shorten(text: str, width: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def answer(result: Answer) -> None:
+    """The answer, then each citation with its time, source and frame."""
+    print(result.text)
+    for index, choice in enumerate(result.choices):
+        mark = "→" if index == result.choice else " "
+        print(f" {mark} {chr(65 + index)}. {choice.text}  ({choice.score:.2f})")
+    if result.citations:
+        print()
+    several = len({citation.video_id for citation in result.citations}) > 1
+    for citation in result.citations:
+        name = f"  {citation.video.name}" if several else ""
+        source = SOURCE_NAMES[citation.source]
+        where = span(citation.start, citation.end)
+        print(f"[{citation.number}] {where}{name}  {source}, score {citation.score:.2f}")
+        if citation.frame is not None:
+            print(f"    {citation.frame}")
+
+
+def hits(results: list[ClipHit]) -> None:
+    """Ranked clips with the text that matched."""
+    for rank, hit in enumerate(results, 1):
+        best = hit.matches[0]
+        print(
+            f"{rank:>2}. {span(hit.clip.start, hit.clip.end)}  {hit.video.name}  "
+            f"score {hit.score:.2f}  ({SOURCE_NAMES[best.source]})"
+        )
+        print(f"    {shorten(best.text, 110)}")
+
+
+def stamp(seconds: float) -> str:
+    """A time as part of a file name: ``0-12-41.500``."""
+    return clock(seconds).replace(":", "-") + f".{round(seconds % 1 * 1000) % 1000:03d}"
+
+
+def video(info: VideoInfo) -> None:
+    """What ``videopipe info`` prints: one fact a line."""
+    facts = info.to_dict()
+    turned = f", rotated by {info.rotation}°" if info.rotation else ""
+    stored = (
+        f" (stored as {info.coded_width}x{info.coded_height}{turned})"
+        if (info.coded_width, info.coded_height) != (info.width, info.height) or turned
+        else ""
+    )
+    kind = "variable" if info.variable_rate else "constant"
+    spacing, longest = facts["keyframe_spacing_mean_s"], facts["keyframe_spacing_max_s"]
+    keys = f"{len(info.keyframes)}" + (
+        f", every {spacing:.2f} s on average, {longest:.2f} s at most" if spacing else ""
+    )
+    rows = [
+        ("file", str(info.path)),
+        ("container", info.container),
+        ("duration", f"{clock(info.duration)} ({info.duration:.3f} s, {info.frame_count} frames)"),
+        ("size", f"{info.width}x{info.height}{stored}"),
+        ("codec", f"{info.codec}, {info.pixel_format}"),
+        ("rate", f"{info.rate:.3f} frames per second, {kind}"),
+        ("first frame", f"at {info.start:.3f} s of the file's clock"),
+        ("key frames", keys),
+        ("audio", "; ".join(info.audio) or "none"),
+    ]
+    rows += [("subtitles", _track(track)) for track in info.subtitles] or [("subtitles", "none")]
+    rows += [("warning", warning) for warning in info.warnings]
+    for name, value in rows:
+        print(f"{name:12} {value}")
+
+
+def _track(track: SubtitleTrack) -> str:
+    where = track.path.name if track.stream is None else f"stream {track.stream}"
+    details = [track.format, track.language, track.title]
+    return f"{where}: {', '.join(detail for detail in details if detail)}"

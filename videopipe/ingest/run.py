@@ -1,0 +1,229 @@
+"""Index many videos: find them, skip what is done, work on the rest, write each as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from videopipe.config import Config
+from videopipe.errors import NotFound, NothingProcessed, PartialFailure, VideopipeError
+from videopipe.ingest.executor import Executor, Failed, Finished, Job, Progress
+from videopipe.ingest.video import Unchanged, index_video
+from videopipe.library import Library, Video
+from videopipe.media import find_videos
+from videopipe.types import VideoRecord
+
+Status = Literal["indexed", "unchanged", "moved", "duplicate", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOutcome:
+    """What became of one file. ``reason`` is empty where there is nothing to explain."""
+
+    path: Path
+    status: Status
+    reason: str = ""
+    video_id: str | None = None
+    video_seconds: float = 0.0
+    clips: int = 0
+    texts: int = 0
+    seconds: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: VideopipeError | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "status": self.status,
+            "reason": self.reason,
+            "video_id": self.video_id,
+            "duration_s": round(self.video_seconds, 3),
+            "clips": self.clips,
+            "texts": self.texts,
+            "seconds": round(self.seconds, 3),
+            "stage_seconds": {name: round(s, 3) for name, s in self.stage_seconds.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """The outcomes of a run, in the order in which they came."""
+
+    library: Path
+    outcomes: list[VideoOutcome] = field(default_factory=list)
+    seconds: float = 0.0
+    workers: int = 0
+
+    def count(self, status: Status) -> int:
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+    @property
+    def video_seconds_per_second(self) -> float:
+        """Seconds of video indexed per second of wall time."""
+        indexed = sum(o.video_seconds for o in self.outcomes if o.status == "indexed")
+        return indexed / self.seconds if self.seconds > 0 else 0.0
+
+    def error(self) -> VideopipeError | None:
+        """What the run as a whole has to say for itself; None when every video is in."""
+        failed = [outcome for outcome in self.outcomes if outcome.status == "failed"]
+        good = len(self.outcomes) - len(failed) - self.count("skipped")
+        if failed and good:
+            return PartialFailure(f"{len(failed)} of {len(self.outcomes)} files failed.")
+        if len(failed) == 1 and len(self.outcomes) == 1 and failed[0].error is not None:
+            return failed[0].error
+        if failed and all(isinstance(outcome.error, NotFound) for outcome in failed):
+            return NotFound("None of the given paths exists.")
+        if not good:
+            return NothingProcessed("No video could be used; name a video file or a directory.")
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "schema_version": 1,
+            "library": str(self.library),
+            "seconds": round(self.seconds, 3),
+            "workers": self.workers,
+            "video_seconds_per_second": round(self.video_seconds_per_second, 3),
+            "videos": [outcome.to_dict() for outcome in self.outcomes],
+        }
+
+
+class Observer:
+    """Told what happens during a run; this one is silent."""
+
+    def planned(self, total: int, workers: int) -> None: ...
+
+    def progress(self, event: Progress) -> None: ...
+
+    def outcome(self, outcome: VideoOutcome) -> None: ...
+
+
+def index_paths(
+    paths: Sequence[Path],
+    library: Library,
+    config: Config,
+    executor_for: Callable[[int], Executor],
+    observer: Observer | None = None,
+) -> IndexReport:
+    """Index every video under ``paths`` into ``library``.
+
+    ``executor_for`` is asked once, with the number of videos that have to be opened, and only when
+    there is one. This process is the only writer; a video is in the library when its transaction is
+    committed, so a run that is killed goes on where it was.
+    """
+    observer = observer or Observer()
+    began = time.monotonic()
+    report = IndexReport(library.path)
+
+    def note(outcome: VideoOutcome) -> None:
+        report.outcomes.append(outcome)
+        observer.outcome(outcome)
+
+    found = find_videos(paths)
+    settings = config.index_hash()
+    held = library.videos()
+    jobs, unchanged = _plan(found.videos, held, config, settings)
+    workers = 0
+    if jobs:
+        executor = executor_for(len(jobs))
+        workers = report.workers = executor.workers
+    observer.planned(len(found.videos) + len(found.missing), workers)
+    for path, reason in found.missing:
+        note(VideoOutcome(path, "failed", reason, error=NotFound(reason)))
+    for path, reason in found.skipped:
+        note(VideoOutcome(path, "skipped", reason))
+    for path, video in unchanged:
+        note(_outcome_of(path, video, "unchanged"))
+    if jobs:
+        by_id = {video.video_id: video for video in held}
+        outcomes = executor.run(jobs, index_video, observer.progress)
+        try:
+            for result in outcomes:
+                note(_store(library, by_id, result))
+        finally:
+            close = getattr(outcomes, "close", None)
+            if close is not None:
+                close()
+            library.flush()
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _plan(
+    paths: Sequence[Path], held: Sequence[Video], config: Config, settings: str
+) -> tuple[list[Job], list[tuple[Path, Video]]]:
+    """Jobs for the files that must be opened; files that size and date say are unchanged."""
+    by_path = {video.path: video for video in held}
+    current: dict[int, set[str]] = defaultdict(set)
+    for video in held:
+        if video.config_hash == settings:
+            current[video.size].add(video.video_id)
+    jobs: list[Job] = []
+    unchanged: list[tuple[Path, Video]] = []
+    for path in paths:
+        known = by_path.get(path)
+        try:
+            stat = path.stat()
+        except OSError:
+            jobs.append(Job(path, config))  # opening it will say what is wrong
+            continue
+        same = known and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+        if known and same and known.config_hash == settings:
+            unchanged.append((path, known))
+        else:
+            jobs.append(Job(path, config, frozenset(current[stat.st_size])))
+    return jobs, unchanged
+
+
+def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) -> VideoOutcome:
+    path = event.job.path
+    if isinstance(event, Failed):
+        reason = str(event.error).removeprefix(f"{path}: ")
+        return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
+    if isinstance(event.result, Unchanged):
+        video = by_id[event.result.video_id]
+        if video.path == path or not video.path.exists():
+            library.remember_path(video.video_id, path)
+            status: Status = "unchanged" if video.path == path else "moved"
+            return _outcome_of(path, video, status, "" if video.path == path else f"{video.path}")
+        return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
+    record: VideoRecord = event.result
+    library.put(record)
+    return VideoOutcome(
+        path,
+        "indexed",
+        video_id=record.video_id,
+        video_seconds=float(record.info["duration_s"]),
+        clips=len(record.clips),
+        texts=len(record.texts),
+        seconds=event.seconds,
+        stage_seconds=record.stage_seconds,
+        warnings=record.warnings,
+    )
+
+
+def _outcome_of(path: Path, video: Video, status: Status, reason: str = "") -> VideoOutcome:
+    return VideoOutcome(
+        path,
+        status,
+        reason,
+        video_id=video.video_id,
+        video_seconds=video.duration,
+        clips=video.clips,
+        texts=video.texts,
+    )
+
+
+def stages(outcomes: Sequence[VideoOutcome]) -> dict[str, float]:
+    """Worker seconds by stage over all outcomes."""
+    total: dict[str, float] = defaultdict(float)
+    for outcome in outcomes:
+        for stage, seconds in outcome.stage_seconds.items():
+            total[stage] += seconds
+    return dict(total)
