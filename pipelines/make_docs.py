@@ -1,0 +1,68 @@
+"""Write what is generated: ``configs/default.yaml`` and the help block of the README.
+
+    python pipelines/make_docs.py [--check]
+
+With ``--check`` nothing is written; exits with 1 when a file is out of date.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from videopipe.config import Config, to_yaml
+
+ROOT = Path(__file__).parents[1]
+DEFAULTS_HEAD = """\
+# Every key with its default. Copy what you want to change into a file of your own and pass it
+# with --config FILE; single keys go with --set, for example --set scan.rate=2.
+
+"""
+BLOCK = re.compile(r"(<!-- help: (?P<command>.*?) -->\n```text\n)(?P<body>.*?)(\n```)", re.DOTALL)
+
+
+def help_text(command: str) -> str:
+    """The help of ``command`` at 80 columns, as a user sees it."""
+    result = subprocess.run(
+        [sys.executable, "-m", "videopipe", *command.split()[1:], "--help"],
+        env={**os.environ, "COLUMNS": "80", "TERMINAL_WIDTH": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = result.stdout.replace("python -m videopipe", "videopipe")
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def generated() -> dict[Path, str]:
+    """Each generated file with the text it should have."""
+    readme = ROOT / "README.md"
+    return {
+        ROOT / "configs" / "default.yaml": DEFAULTS_HEAD + to_yaml(Config()),
+        readme: BLOCK.sub(
+            lambda match: f"{match[1]}$ {match['command']} --help\n"
+            f"{help_text(match['command'])}{match[4]}",
+            readme.read_text(encoding="utf-8"),
+        ),
+    }
+
+
+def main() -> int:
+    stale = {
+        path: text for path, text in generated().items() if path.read_text(encoding="utf-8") != text
+    }
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is out of date: make docs", file=sys.stderr)
+        return int(bool(stale))
+    for path, text in stale.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

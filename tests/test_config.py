@@ -1,0 +1,94 @@
+"""Where values come from, what is refused, and that the documented file is the real default."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videopipe.config import Config, declared, load, to_yaml
+from videopipe.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_default_yaml_documents_every_key_and_its_default() -> None:
+    text = (ROOT / "configs" / "default.yaml").read_text()
+    body = text[text.index("\nscan:") + 1 :]
+    assert body == to_yaml(Config()), "run: make docs"
+    assert yaml.safe_load(text) == asdict(Config())
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda f: f.name)
+def test_shipped_configurations_load(file: Path) -> None:
+    load(file)
+
+
+def test_later_layers_win_and_say_so(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("scan: {rate: 2, short_side: 160}\nocr: {enabled: false}\n")
+    resolved = load(file, ["scan.rate=3", "run.workers=4"], {"run.workers": 5, "run.address": None})
+    config, origins = resolved.config, resolved.origins
+    assert (config.scan.rate, config.scan.short_side, config.run.workers) == (3.0, 160, 5)
+    assert not config.ocr.enabled
+    assert origins["scan.rate"] == "--set"
+    assert origins["scan.short_side"] == str(file)
+    assert origins["run.workers"] == "flag"
+    assert origins["run.address"] == origins["embed.model"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("scan.rat=2", "did you mean 'scan.rate'"),
+        ("rate=2", "did you mean"),
+        ("scan.rate", "takes key=value"),
+        ("scan.rate=fast", "must be a number"),
+        ("scan.rate=-1", "between 0.01 and 60"),
+        ("scan.rate=.nan", "between 0.01 and 60"),
+        ("scan.short_side=224.5", "must be a whole number"),
+        ("ocr.enabled=1", "true or false"),
+        ("embed.model=7", "must be text"),
+        ("clips.mode=scenes", "one of shots, windows"),
+        ("clips.min_seconds=70", "at least twice"),
+        ("scan={rate: 2", "not valid YAML"),
+    ],
+)
+def test_a_wrong_override_is_one_clear_sentence(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(overrides=[override])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_file_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "missing.yaml")
+    file = tmp_path / "list.yaml"
+    file.write_text("- scan")
+    with pytest.raises(ConfigError, match="must hold sections"):
+        load(file)
+    file.write_text("scan: 3")
+    with pytest.raises(ConfigError, match="did you mean"):
+        load(file)
+
+
+def test_hashes_follow_what_they_stand_for() -> None:
+    base = Config()
+    run = load(overrides=["run.workers=7", "answer.sentences=1"]).config
+    scan = load(overrides=["scan.rate=2"]).config
+    assert base.index_hash() == run.index_hash() != scan.index_hash()
+    assert len({base.hash(), run.hash(), scan.hash()}) == 3
+
+
+@given(st.sampled_from([key for key, _, _ in declared()]), st.text(max_size=12))
+def test_any_override_is_taken_or_refused_in_words(key: str, text: str) -> None:
+    try:
+        resolved = load(overrides=[f"{key}={text}"])
+    except ConfigError as error:
+        assert str(error)
+    else:
+        assert resolved.origins[key] == "--set"
