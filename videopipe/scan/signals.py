@@ -1,0 +1,191 @@
+"""One streamed pass over the small frames of a video, leaving a few numbers for each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.scan.text import TextWatch
+from videopipe.types import FrameBatch
+
+HUES, SATURATIONS, VALUES = 12, 4, 4
+SCREEN_FLATNESS = 0.6  # from here on a picture looks drawn, not filmed
+_THUMB = 12
+_CHANGED = 8  # grey levels that a block must differ by to count as changed
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the scan measured: arrays with one row for each of the ``T`` sampled frames.
+
+    Attributes:
+        times: float64 ``[T]``, seconds, ascending.
+        luma: float32 ``[T]``, mean brightness, 0-255.
+        contrast: float32 ``[T]``, standard deviation of the brightness, 0-128.
+        sharpness: float32 ``[T]``, variance of the Laplacian.
+        colourfulness: float32 ``[T]``, mean difference between colour channels, 0-255.
+        flatness: float32 ``[T]``, share of the lit picture without any texture, 0-1: high on
+            slides and screens.
+        motion: float32 ``[T]``, mean absolute difference to the frame before, 0-255; first 0.
+        changed: float32 ``[T]``, share of the picture that differs from the frame before, 0-1.
+        shift: float32 ``[T, 2]``, how far the whole picture moved since the frame before, right
+            and down, in picture widths and heights.
+        shift_trust: float32 ``[T]``, 0-1, how well one shift explains the change.
+        histogram: uint8 ``[T, 192]``, hue x saturation x value, each row sums to about 255.
+        thumb: uint8 ``[T, 144]``, the picture as 12 x 12 grey cells.
+        phash: uint64 ``[T]``, perceptual hash (signs of the low DCT coefficients).
+        text: float32 ``[T]``, share of the picture that text-like strokes fill.
+        text_fresh: float32 ``[T]``, above 0 where settled text is worth reading (see TextWatch).
+        text_kept: float32 ``[T]``, 0-1, share of the last such frame's strokes still in place.
+    """
+
+    times: NDArray[np.float64]
+    luma: NDArray[np.float32]
+    contrast: NDArray[np.float32]
+    sharpness: NDArray[np.float32]
+    colourfulness: NDArray[np.float32]
+    flatness: NDArray[np.float32]
+    motion: NDArray[np.float32]
+    changed: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    shift_trust: NDArray[np.float32]
+    histogram: NDArray[np.uint8]
+    thumb: NDArray[np.uint8]
+    phash: NDArray[np.uint64]
+    text: NDArray[np.float32]
+    text_fresh: NDArray[np.float32]
+    text_kept: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays by name, as the library stores them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Signals:
+        """Inverse of :meth:`to_arrays`; names that are not signals are ignored."""
+        return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+
+
+def measure(
+    batches: Iterable[FrameBatch], progress: Callable[[float], None] | None = None
+) -> Signals:
+    """Measure every frame of a scan.
+
+    Args:
+        batches: frames in ascending time, all of one size, short side about 224 pixels.
+        progress: told the time reached, in seconds, after every batch.
+    """
+    columns: dict[str, list[Any]] = {field.name: [] for field in fields(Signals)}
+    watch = TextWatch()
+    before: _Before | None = None
+    for batch in batches:
+        for time, frame in zip(batch.times.tolist(), batch.frames, strict=True):
+            before = _measure_frame(frame, before, columns)
+            watch.add(time, before.grey, columns["flatness"][-1] >= SCREEN_FLATNESS)
+        columns["times"].extend(batch.times.tolist())
+        if progress and len(batch):
+            progress(float(batch.times[-1]))
+    watch.finish()
+    columns |= {"text": watch.amount, "text_fresh": watch.fresh, "text_kept": watch.kept}
+    return Signals(**{name: _column(name, values) for name, values in columns.items()})
+
+
+_SHAPES: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "times": (np.float64, ()),
+    "shift": (np.float32, (2,)),
+    "histogram": (np.uint8, (HUES * SATURATIONS * VALUES,)),
+    "thumb": (np.uint8, (_THUMB * _THUMB,)),
+    "phash": (np.uint64, ()),
+}
+
+
+def _column(name: str, values: list[Any]) -> NDArray[Any]:
+    kind, shape = _SHAPES.get(name, (np.float32, ()))
+    return np.array(values, dtype=kind).reshape(len(values), *shape)
+
+
+@dataclass(slots=True)
+class _Before:
+    """What the next frame is compared with."""
+
+    grey: NDArray[np.uint8]
+    blocks: NDArray[np.uint8]
+    windowed: NDArray[np.float32]
+
+
+def _measure_frame(
+    frame: NDArray[np.uint8], before: _Before | None, columns: dict[str, list[Any]]
+) -> _Before:
+    import cv2
+
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    height, width = grey.shape
+    blocks = cv2.resize(grey, (max(2, width // 8), max(2, height // 8)), interpolation=3)
+    small = cv2.resize(grey, (96, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
+    windowed = (small - small.mean()) * _HANNING
+    mean, deviation = cv2.meanStdDev(grey)
+    columns["luma"].append(mean.item())
+    columns["contrast"].append(deviation.item())
+    columns["sharpness"].append(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item() ** 2)
+    columns["flatness"].append(_flatness(grey))
+    _measure_colour(frame[::2, ::2], columns)
+    columns["thumb"].append(cv2.resize(grey, (_THUMB, _THUMB), interpolation=3).ravel())
+    columns["phash"].append(_phash(grey))
+
+    motion = changed = trust = 0.0
+    shift = (0.0, 0.0)
+    if before is not None:
+        motion = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
+        changed = float(np.mean(cv2.absdiff(blocks, before.blocks) >= _CHANGED))
+        (right, down), trust = cv2.phaseCorrelate(before.windowed, windowed)
+        shift = (right / small.shape[1], down / small.shape[0])
+        trust = min(max(trust, 0.0), 1.0)
+    columns["motion"].append(motion)
+    columns["changed"].append(changed)
+    columns["shift"].append(shift)
+    columns["shift_trust"].append(trust)
+    return _Before(grey, blocks, windowed)
+
+
+def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> None:
+    import cv2
+
+    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+    counts = cv2.calcHist(
+        [hsv], [0, 1, 2], None, [HUES, SATURATIONS, VALUES], [0, 180, 0, 256, 0, 256]
+    )
+    columns["histogram"].append(np.rint(counts.ravel() * (255 / counts.sum())).astype(np.uint8))
+    # saturation * value is the spread between the largest and the smallest channel
+    spread = cv2.multiply(hsv[..., 1], hsv[..., 2], scale=1 / 255)
+    columns["colourfulness"].append(float(cv2.mean(spread)[0]))
+
+
+def _flatness(grey: NDArray[np.uint8]) -> float:
+    """Share of the pixels brighter than black that equal their neighbours."""
+    import cv2
+
+    kernel = np.ones((3, 3), np.uint8)
+    spread = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
+    lit = grey > 24  # black bars and dark film are flat, too, and say nothing
+    count = int(np.count_nonzero(lit))
+    if count < 0.02 * grey.size:
+        return 0.0
+    return float(np.count_nonzero((spread <= 2) & lit)) / count
+
+
+def _phash(grey: NDArray[np.uint8]) -> int:
+    import cv2
+
+    low = cv2.dct(cv2.resize(grey, (32, 32), interpolation=3).astype(np.float32))[:8, :8]
+    bits = (low > np.median(low)).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+_HANNING = np.outer(np.hanning(64), np.hanning(96)).astype(np.float32)

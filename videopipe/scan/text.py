@@ -1,0 +1,127 @@
+"""Where on-screen text has changed, judged on the small frames of the scan.
+
+Text stands still while natural texture moves: strokes count once they have stayed for two samples,
+and a frame is worth reading once enough of them were not there when the last one was read. Knows
+nothing of letters; reading is the describe room's work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Mask = NDArray[np.uint8]
+
+_STROKE = 36  # grey levels across two pixels: a stroke
+_FAINT = 20  # a stroke seen before may have faded to this and is still the same
+_WINDOW = (21, 7)  # pixels: about two letters, a line high
+_TEXT_DENSITY = 0.22  # share of a window that strokes fill in text; one straight edge fills 0.14
+_WORD = 20  # pixels whose window is mostly new: a short word
+_PATIENCE = 4.0  # seconds to wait for a picture to settle
+
+
+@dataclass(slots=True)
+class _Sample:
+    """One frame's strokes: ``strokes`` inside text-like blocks, ``faint`` everywhere."""
+
+    index: int
+    time: float
+    strokes: _Mask
+    faint: _Mask
+
+
+class TextWatch:
+    """Follows the stroke map from sample to sample and marks the frames worth reading.
+
+    ``amount[i]`` is the share of the picture that text-like strokes fill, ``fresh[i]`` the share
+    of it that is unread in a marked frame and 0 in all others, ``kept[i]`` how much of the last
+    marked frame's text is still in place.
+    """
+
+    def __init__(self) -> None:
+        self.amount: list[float] = []
+        self.fresh: list[float] = []
+        self.kept: list[float] = []
+        self._before: _Sample | None = None
+        self._read: _Sample | None = None
+        self._pending: tuple[_Sample, _Mask] | None = None
+        self._waiting_since: float | None = None
+
+    def add(self, time: float, grey: NDArray[np.uint8], screen: bool) -> None:
+        """Take the next sample; ``screen`` says that it looks like a slide or screen."""
+        sample = _strokes(len(self.amount), time, grey)
+        self.amount.append(float(np.count_nonzero(sample.strokes)) / grey.size)
+        self.fresh.append(0.0)
+        before, self._before = self._before, sample
+        if before is not None:
+            self._follow(before, sample, screen)
+        self.kept.append(self._still_there(sample))
+
+    def finish(self) -> None:
+        """Mark what was still waiting to settle when the video ended."""
+        if self._pending is not None:
+            self._mark(*self._pending)
+
+    def _follow(self, before: _Sample, sample: _Sample, screen: bool) -> None:
+        import cv2
+
+        if self._pending is not None:
+            waiting, unread = self._pending
+            left = cv2.bitwise_and(unread, sample.faint)
+            if np.count_nonzero(left) < 0.6 * np.count_nonzero(unread):
+                self._mark(waiting, unread)
+
+        settled = cv2.bitwise_and(sample.strokes, before.faint)
+        arriving = cv2.bitwise_and(sample.strokes, cv2.bitwise_not(before.faint))
+        unread = settled
+        if self._read is not None:
+            unread = cv2.bitwise_and(settled, cv2.bitwise_not(self._read.faint))
+        busy = _words(arriving) >= _WORD
+        if _words(unread) >= _WORD:
+            if self._waiting_since is None:
+                self._waiting_since = sample.time
+            if not busy or sample.time - self._waiting_since >= _PATIENCE:
+                self._mark(sample, unread)
+            else:
+                self._pending = (sample, unread)
+        elif busy and screen:  # scrolling never settles: read it every few seconds
+            if self._waiting_since is None:
+                self._waiting_since = sample.time
+            elif sample.time - self._waiting_since >= _PATIENCE:
+                self._mark(sample, arriving)
+
+    def _mark(self, sample: _Sample, unread: _Mask) -> None:
+        self.fresh[sample.index] = float(np.count_nonzero(unread)) / unread.size
+        self._read = sample
+        self._pending = None
+        self._waiting_since = None
+
+    def _still_there(self, sample: _Sample) -> float:
+        import cv2
+
+        if self._read is None:
+            return 0.0
+        text = np.count_nonzero(self._read.strokes)
+        if not text:
+            return 0.0
+        return np.count_nonzero(cv2.bitwise_and(self._read.strokes, sample.faint)) / text
+
+
+def _strokes(index: int, time: float, grey: NDArray[np.uint8]) -> _Sample:
+    """Strong horizontal changes: letters are full of them, the long edges of things are not."""
+    import cv2
+
+    steps = cv2.absdiff(grey[:, 2:], grey[:, :-2])
+    strokes = cv2.threshold(steps, _STROKE, 255, cv2.THRESH_BINARY)[1]
+    faint = cv2.threshold(steps, _FAINT, 255, cv2.THRESH_BINARY)[1]
+    dense = cv2.threshold(cv2.blur(strokes, _WINDOW), 255 * _TEXT_DENSITY, 255, 0)[1]
+    return _Sample(index, time, cv2.bitwise_and(strokes, dense), faint)
+
+
+def _words(mask: _Mask) -> int:
+    """Number of pixels around which the strokes of ``mask`` alone are as dense as text."""
+    import cv2
+
+    return int(np.count_nonzero(cv2.blur(mask, _WINDOW) > 255 * 0.75 * _TEXT_DENSITY))
