@@ -1,0 +1,103 @@
+"""Opening a media file: one clear sentence for whatever is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videopipe.errors import MediaError, NotFound
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
+
+
+class NoVideo(MediaError):
+    """A media file without moving pictures."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The open container of a local file.
+
+    Raises:
+        NotFound: there is no such file.
+        MediaError: not readable, empty, or not a media file.
+    """
+    import av
+
+    head = _head(path)
+    try:
+        # "file:" keeps libav from reading a protocol or a number pattern into the name, and the
+        # whitelist keeps playlists from reaching beyond local files.
+        container = av.open(
+            f"file:{path}",
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file", "fflags": "+genpts"},
+        )
+    except (av.FFmpegError, OSError):
+        if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
+            reason = "is incomplete: its index is missing or damaged; copy or record it again"
+        else:
+            reason = "is not a media file, or its beginning is damaged"
+        raise MediaError(f"{path} {reason}.") from None
+    with container:
+        format_name = container.format.name
+        if format_name in _STILL or format_name.endswith("_pipe"):
+            raise MediaError(f"{path} is a picture or a text, not a video.")
+        yield container
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The video to look at: never a cover picture; the default-flagged, then the largest.
+
+    Raises:
+        NoVideo: there is none.
+        MediaError: there is one that cannot be decoded.
+    """
+    from av.stream import Disposition
+
+    streams = container.streams.video
+    moving = [s for s in streams if not s.disposition & Disposition.attached_pic]
+    if not moving:
+        if streams:
+            raise NoVideo(f"{path} has no video, only a cover picture.")
+        kinds = sorted({s.type for s in container.streams if s.type in ("audio", "subtitle")})
+        raise NoVideo(f"{path} has no video" + (f", only {' and '.join(kinds)}." if kinds else "."))
+    playable = [s for s in moving if s.codec_context is not None]
+    if not playable:
+        raise MediaError(f"{path} is in a video format that this FFmpeg cannot decode.")
+    return max(
+        playable,
+        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
+    )
+
+
+def keep_only(container: InputContainer, stream: VideoStream) -> None:
+    """Let the demuxer skip the data of every other stream."""
+    from av.stream import Discard
+
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise NotFound(f"{path} does not exist.") from None
+    except IsADirectoryError:
+        raise MediaError(f"{path} is a directory; name a video file.") from None
+    except PermissionError:
+        raise MediaError(f"{path} cannot be read: permission denied.") from None
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror or error}.") from None
+    if not head:
+        raise MediaError(f"{path} is empty (0 bytes).")
+    return head

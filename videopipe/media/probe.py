@@ -1,0 +1,126 @@
+"""What is in a video file: facts from its packets, not claims from its header."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.media.container import opened, video_stream
+from videopipe.media.packets import PacketTable, packet_table
+from videopipe.media.picture import Turn
+from videopipe.media.subtitles import embedded_subtitles, find_subtitles
+from videopipe.types import VideoInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_TRIES = 64  # packets; a decoder that has not shown a picture by then never will
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Describe a video from its packet table, which is read once, and from its first frame.
+
+    Raises:
+        NotFound: there is no such file.
+        MediaError: it cannot be read, is not a media file, or has no video or no frame in it.
+    """
+    path = Path(path)
+    table = packet_table(path)
+    shown = np.sort(table.pts[table.shown])
+    with opened(path) as container:
+        stream = video_stream(container, path)
+        context = stream.codec_context
+        first = _first_frame(container, stream)
+        turn = Turn.of(first) if first else Turn()
+        coded = (first.width, first.height) if first else (context.width, context.height)
+        width, height = max(1, round(coded[0] * (stream.sample_aspect_ratio or 1))), coded[1]
+        if turn.transposed:
+            width, height = height, width
+        return VideoInfo(
+            path=path,
+            container=container.format.name.split(",")[0],
+            duration=table.duration,
+            width=width,
+            height=height,
+            coded_width=coded[0],
+            coded_height=coded[1],
+            rotation=turn.degrees,
+            codec=context.codec.canonical_name,
+            pixel_format=first.format.name if first else context.pix_fmt or "unknown",
+            rate=_rate(table, shown),
+            variable_rate=_is_variable(table, shown),
+            frame_count=len(shown),
+            start=float(table.start * table.tick),
+            stream=table.stream,
+            keyframes=np.asarray(
+                (table.pts[table.key & table.shown] - table.start) * float(table.tick), np.float64
+            ),
+            audio=tuple(
+                s.codec_context.codec.canonical_name
+                for s in container.streams.audio
+                if s.codec_context
+            ),
+            subtitles=embedded_subtitles(container, path) + find_subtitles(path),
+            warnings=tuple(_warnings(container, stream, table, first is not None)),
+        )
+
+
+def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    import av
+
+    for tried, packet in enumerate(container.demux(stream)):
+        try:
+            frames = stream.codec_context.decode(packet if packet.size else None)
+        except av.FFmpegError:
+            frames = []
+        if frames:
+            return frames[0]
+        if packet.size == 0 or tried >= _TRIES:
+            break
+    return None
+
+
+def _rate(table: PacketTable, shown: NDArray[np.int64]) -> float:
+    if len(shown) < 2 or shown[-1] == shown[0]:
+        return 1 / table.duration
+    return (len(shown) - 1) / float(int(shown[-1] - shown[0]) * table.tick)
+
+
+def _is_variable(table: PacketTable, shown: NDArray[np.int64]) -> bool:
+    """Whether a gap between frames differs from the usual one by more than clock rounding."""
+    if len(shown) < 3:
+        return False
+    gaps = np.diff(shown)
+    usual = float(np.median(gaps))
+    return bool(np.abs(gaps - usual).max() > max(1.5, 0.05 * usual))
+
+
+def _warnings(
+    container: InputContainer, stream: VideoStream, table: PacketTable, decodes: bool
+) -> list[str]:
+    warnings = []
+    if not table.complete:
+        warnings.append(f"The file is damaged: reading ended after {table.duration:.1f} s.")
+    if not decodes:
+        warnings.append("The first frame cannot be decoded.")
+    if not table.seekable:
+        warnings.append("The file has no usable clock; times are counted from its frames.")
+    claimed = None
+    if stream.duration and stream.time_base:
+        claimed = float(stream.duration * stream.time_base)
+    elif container.duration:
+        claimed = container.duration / 1e6 - float(table.start * table.tick)
+    if claimed is None:
+        warnings.append("The header does not say how long the video is; it was measured.")
+    elif abs(claimed - table.duration) > max(1.0, 0.01 * table.duration):
+        warnings.append(
+            f"The header says {claimed:.1f} s, but the pictures end after {table.duration:.1f} s."
+        )
+    if stream.frames and stream.frames > len(table.pts):
+        warnings.append(f"The header says {stream.frames} frames, but {len(table.pts)} are stored.")
+    return warnings

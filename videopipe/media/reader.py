@@ -1,0 +1,176 @@
+"""Decodes exactly the packets that a plan asks for, and survives what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import chain, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from videopipe.media.container import keep_only, opened
+from videopipe.media.packets import PacketTable, Run, plan
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_FAR = 300  # packets; reading past fewer is cheaper than a seek
+_LATE = 16  # frames, the largest picture buffer of H.264 and HEVC
+# Codecs whose decoder knows from a packet's header alone that nothing refers to its picture. (In
+# HEVC that holds only within a temporal layer.)
+_DROPPABLE = frozenset({"h264", "mpeg2video"})
+
+
+class Reader:
+    """One open video. Packets are told apart by their place in the table, never by time stamp."""
+
+    def __init__(self, path: Path, table: PacketTable, threads: int) -> None:
+        self._path, self._table, self._threads = path, table, threads
+        self._keys = np.flatnonzero(table.key)
+        self._stack = ExitStack()
+        self._container: InputContainer
+        self._stream: VideoStream
+        self._packets: Iterator[Packet[VideoStream]]
+        self._position = 0
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame | None]]:
+        """Each of the ``wanted`` packets with its frame, ``None`` where it cannot be decoded.
+
+        They come in display order within a run, each packet of the file decoded once at most.
+        """
+        for run in plan(self._table, sorted(wanted)):
+            expected = sorted(run.wanted, key=lambda index: (self._table.pts[index], index))
+            early: dict[int, VideoFrame] = {}
+            for index, frame in self._decode(run):
+                early[index] = frame
+                while expected and (expected[0] in early or len(early) > _LATE):
+                    yield expected[0], early.pop(expected[0], None)
+                    del expected[0]
+            for index in expected:
+                yield index, early.get(index)
+
+    def _decode(self, run: Run) -> Iterator[tuple[int, VideoFrame]]:
+        """The wanted frames of ``run`` as the decoder gives them.
+
+        After an error everything up to the next key frame is given up: it would refer to pictures
+        that are not there.
+        """
+        import av
+
+        context = self._stream.codec_context
+        context.flush_buffers()
+        droppable = context.name in _DROPPABLE
+        broken = False
+        for index, packet in self._read(run):
+            if broken and not self._table.key[index]:
+                continue
+            if droppable:
+                context.skip_frame = "DEFAULT" if index in run.wanted else "NONREF"
+            packet.pts, packet.dts = index, None
+            broken = packet.is_corrupt
+            frames: list[VideoFrame] = []
+            if not broken:
+                try:
+                    frames = context.decode(packet)
+                    broken = any(frame.is_corrupt for frame in frames)
+                except av.FFmpegError:
+                    broken = True
+            if broken:
+                frames += self._drain()
+            yield from _good(frames, run)
+        yield from _good(self._drain(), run)
+
+    def _drain(self) -> list[VideoFrame]:
+        """What the decoder still holds; it is then as new."""
+        import av
+
+        context = self._stream.codec_context
+        frames: list[VideoFrame] = []
+        with suppress(av.FFmpegError):
+            frames = context.decode(None)
+        context.flush_buffers()
+        return frames
+
+    def _read(self, run: Run) -> Iterator[tuple[int, Packet[VideoStream]]]:
+        import av
+
+        if not 0 <= run.first - self._position <= (_FAR if self._table.seekable else run.first):
+            self._seek(run.first)
+        try:
+            for packet in self._packets:
+                if packet.size == 0:
+                    continue
+                index = self._position
+                self._position += 1
+                if index >= run.first:
+                    yield index, packet
+                if index >= run.last:
+                    return
+        except av.FFmpegError:
+            return
+
+    def _seek(self, first: int) -> None:
+        """Go to a packet at or before ``first``, at worst the first one of the file."""
+        import av
+
+        if not self._table.seekable:
+            self._open()
+            return
+        place = int(np.searchsorted(self._keys, first))
+        for key in self._keys[[place, max(place - 1, 0)]]:
+            try:
+                self._container.seek(int(self._table.seek[key]), stream=self._stream)
+                landed = self._align()
+            except av.FFmpegError:
+                break
+            if landed is not None and landed <= first:
+                self._position = landed
+                return
+        self._open()
+
+    def _align(self) -> int | None:
+        """The table's index of the next key frame of the file, known by its time."""
+        packets = self._container.demux(self._stream)
+        key_pts = self._table.pts[self._keys]
+        for packet in packets:
+            if packet.size and packet.is_keyframe:
+                found = np.flatnonzero(key_pts == packet.pts)
+                if len(found) != 1:
+                    return None
+                self._packets = chain((packet,), packets)
+                return int(self._keys[found[0]])
+        return None
+
+    def _open(self) -> None:
+        self._stack.close()
+        self._container = self._stack.enter_context(opened(self._path))
+        self._stream = next(
+            s for s in self._container.streams.video if s.index == self._table.stream
+        )
+        keep_only(self._container, self._stream)
+        context = self._stream.codec_context
+        context.thread_count = self._threads
+        context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        # Rather no picture than one patched up from its neighbours.
+        context.options = {"err_detect": "explode"}
+        self._packets = self._container.demux(self._stream)
+        self._position = 0
+
+
+def _good(frames: Sequence[VideoFrame], run: Run) -> Iterator[tuple[int, VideoFrame]]:
+    """The wanted ones up to the first that is patched up."""
+    for frame in takewhile(lambda frame: not frame.is_corrupt, frames):
+        if frame.pts in run.wanted:
+            yield frame.pts, frame

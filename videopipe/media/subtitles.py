@@ -1,0 +1,127 @@
+"""Where the subtitles of a video are, inside the file and beside it, and reading them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from videopipe.errors import MediaError, NotFound
+from videopipe.media.container import opened
+from videopipe.media.cues import Cue, cleaned, decoded, parse
+from videopipe.types import SubtitleTrack, TimedText, VideoInfo
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+_TEXT_CODECS = ("mov_text", "subrip", "ass", "webvtt", "text")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_NOT_LANGUAGES = frozenset({"cc", "sdh", "sub", "und"})
+
+
+def find_subtitles(path: Path | str) -> tuple[SubtitleTrack, ...]:
+    """The subtitle files beside a video: ``movie.srt``, ``movie.en.vtt``, ``movie.notes.ass``.
+
+    The language is guessed from the part between the two names; what else stands there is the
+    title.
+    """
+    path = Path(path)
+    try:
+        siblings = sorted(p for p in path.parent.iterdir() if p.is_file())
+    except OSError:
+        return ()
+    # movie.part2.srt belongs to movie.part2.mp4 where there is one, not to movie.mp4.
+    nearer = tuple(
+        f"{p.stem}."
+        for p in siblings
+        if p.suffix.lower() not in _SUFFIXES and p.stem.startswith(f"{path.stem}.")
+    )
+    tracks = []
+    for file in siblings:
+        suffix = file.suffix.lower()
+        if suffix not in _SUFFIXES or not file.name.startswith(f"{path.stem}."):
+            continue
+        if nearer and file.name.startswith(nearer):
+            continue
+        language, title = _described(file.stem[len(path.stem) + 1 :])
+        tracks.append(SubtitleTrack(file, None, suffix[1:], language, title))
+    return tuple(sorted(tracks, key=lambda track: len(track.path.name)))
+
+
+def embedded_subtitles(container: InputContainer, path: Path) -> tuple[SubtitleTrack, ...]:
+    """The text tracks inside an open file; tracks of pictures are left out."""
+    tracks = []
+    for stream in container.streams.subtitles:
+        context = stream.codec_context
+        if context is None or context.codec.canonical_name not in _TEXT_CODECS:
+            continue
+        language = stream.language if stream.language not in _NOT_LANGUAGES else None
+        title = stream.metadata.get("title")
+        tracks.append(
+            SubtitleTrack(path, stream.index, context.codec.canonical_name, language, title)
+        )
+    return tuple(tracks)
+
+
+def read_subtitles(track: SubtitleTrack, info: VideoInfo) -> list[TimedText]:
+    """The lines of ``track`` in order of time, cleaned of markup, each with ``end > start``.
+
+    Repeats of rolling captions are taken out. A speaker named by the format stands before the
+    line: ``Name: text``.
+
+    Raises:
+        NotFound: the file is not there.
+        MediaError: it cannot be read.
+    """
+    if track.stream is not None:
+        return cleaned(_embedded(track, track.stream, info.start))
+    try:
+        data = track.path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"The subtitle file {track.path} does not exist.") from None
+    except OSError as error:
+        raise MediaError(
+            f"The subtitle file {track.path} cannot be read: {error.strerror}."
+        ) from None
+    return cleaned(parse(decoded(data), track.format))
+
+
+def _embedded(track: SubtitleTrack, index: int, start: float) -> Iterator[Cue]:
+    """The packets of a text track; its clock is the file's, whose ``start`` is our zero."""
+    import av
+
+    with opened(track.path) as container:
+        stream = container.streams[index]
+        try:
+            for packet in container.demux(stream):
+                if packet.pts is None or packet.size == 0:
+                    continue
+                begin = float(packet.pts * packet.time_base) - start
+                length = float((packet.duration or 0) * packet.time_base)
+                text = _payload(track.format, bytes(packet))
+                yield Cue(begin, begin + length if length > 0 else None, text)
+        except av.FFmpegError:
+            return  # what was read before the damage is still right
+
+
+def _payload(codec: str, data: bytes) -> str:
+    if codec == "mov_text":  # length, text, then boxes of style
+        data = data[2 : 2 + int.from_bytes(data[:2], "big")]
+    text = decoded(data)
+    if codec == "ass":  # ReadOrder, Layer, Style, Name, three margins, Effect, Text
+        text = text.split(",", 8)[-1]
+    return text
+
+
+def _described(middle: str) -> tuple[str | None, str | None]:
+    """Language and title from the middle part of ``movie.en.forced.srt``."""
+    language = None
+    rest = []
+    for part in filter(None, middle.split(".")):
+        if language is None and part.lower() not in _NOT_LANGUAGES and _LANGUAGE.fullmatch(part):
+            language = part.replace("_", "-")
+        else:
+            rest.append(part)
+    return language, " ".join(rest) or None
