@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def scan(
             f"There is nothing from {start:g} s to {stop:g} s: "
             f"{info.path} lasts {info.duration:g} s."
         )
-    grid = np.arange(np.ceil(start * rate - 1e-9), np.ceil(stop * rate - 1e-9)) / rate
+    first, last = (math.ceil(bound * rate - 1e-9) for bound in (start, stop))
+    grid = np.arange(first, last) / rate
 
     size = fitted(info.width, info.height, short_side)
     frames = np.empty((batch_size, *size[::-1], 3), np.uint8)

@@ -30,7 +30,8 @@ _SLACK = 1e-6  # seconds; a time given as float means the frame that starts at t
 class PacketTable:
     """The packets of one video stream in decode order.
 
-    ``pts`` and ``seek`` (the decode time) are int64 ``[N]`` in ticks of ``tick`` seconds.
+    ``pts`` and ``seek`` (the decode time) are int64 ``[N]`` in ticks of ``tick`` seconds, ``byte``
+    is where the packet lies in the file.
     ``key`` marks where decoding can begin and ``shown`` the packets whose frame is displayed.
     ``start`` is the tick of the first displayed frame, ``end`` that at which the last one goes.
     ``seekable`` is false where a key frame cannot be told by its time: streams without a clock or
@@ -41,6 +42,7 @@ class PacketTable:
     tick: Fraction
     pts: NDArray[np.int64]
     seek: NDArray[np.int64]
+    byte: NDArray[np.int64]
     key: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     start: int
@@ -88,10 +90,11 @@ def plan(table: PacketTable, wanted: Sequence[int]) -> list[Run]:
         if table.pts[index] < table.pts[keys[group]] and group > 0:
             group -= 1
         first = int(keys[group])
-        if spans and first <= spans[-1][1][-1]:
-            spans[-1][1].append(index)
-        else:
-            spans.append((first, [index]))
+        members = [index]
+        while spans and first <= spans[-1][1][-1]:
+            earlier, others = spans.pop()
+            first, members = min(first, earlier), others + members
+        spans.append((first, members))
     return [Run(first, members[-1], frozenset(members)) for first, members in spans]
 
 
@@ -125,6 +128,7 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
 
     stamps: list[int | None] = []
     seeks: list[int | None] = []
+    places: list[int] = []
     keys: list[bool] = []
     shown: list[bool] = []
     lengths: list[int] = []
@@ -136,6 +140,7 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
                 continue
             stamps.append(packet.pts)
             seeks.append(packet.dts)
+            places.append(-1 if packet.pos is None else packet.pos)
             keys.append(packet.is_keyframe)
             # VP8 stores reference pictures that are never shown as packets of their own.
             shown.append(not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10))
@@ -172,6 +177,7 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
         tick=tick,
         pts=pts,
         seek=seek,
+        byte=np.array(places, np.int64),
         key=key,
         shown=display,
         start=int(ordered[0]),

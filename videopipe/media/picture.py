@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,12 @@ class Turn:
     @classmethod
     def of(cls, frame: VideoFrame) -> Turn:
         """The turn that the display matrix of ``frame`` asks for, to the nearest quarter."""
-        from av.sidedata.sidedata import Type
+        from av.sidedata.sidedata import SideDataContainer, Type
 
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
-        if matrix is None:
+        side_data = cast(SideDataContainer, frame.side_data)
+        if Type.DISPLAYMATRIX not in side_data:
             return cls()
-        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]
+        a, b, _, c, d = np.frombuffer(bytes(side_data[Type.DISPLAYMATRIX]), np.int32)[:5]
         if abs(int(b)) > abs(int(a)):
             return cls(True, bool(b < 0), bool(c < 0))
         return cls(False, bool(d < 0), bool(a < 0))
@@ -93,5 +93,4 @@ class Painter:
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        pixels: NDArray[np.uint8] = image.to_ndarray()
-        return turn.apply(pixels)
+        return turn.apply(np.asarray(image.to_ndarray(), np.uint8))

@@ -69,13 +69,19 @@ class Reader:
         """
         import av
 
+        self._go_to(run.first)
         context = self._stream.codec_context
         context.flush_buffers()
         droppable = context.name in _DROPPABLE
-        broken = False
+        table = self._table
+        entry, broken = run.first, False
         for index, packet in self._read(run):
-            if broken and not self._table.key[index]:
-                continue
+            if broken:
+                if not table.key[index]:
+                    continue
+                entry = index
+            if table.pts[index] < table.pts[entry]:
+                continue  # a leading picture, which refers to what was not decoded
             if droppable:
                 context.skip_frame = "DEFAULT" if index in run.wanted else "NONREF"
             packet.pts, packet.dts = index, None
@@ -106,8 +112,6 @@ class Reader:
     def _read(self, run: Run) -> Iterator[tuple[int, Packet[VideoStream]]]:
         import av
 
-        if not 0 <= run.first - self._position <= (_FAR if self._table.seekable else run.first):
-            self._seek(run.first)
         try:
             for packet in self._packets:
                 if packet.size == 0:
@@ -121,15 +125,15 @@ class Reader:
         except av.FFmpegError:
             return
 
-    def _seek(self, first: int) -> None:
-        """Go to a packet at or before ``first``, at worst the first one of the file."""
+    def _go_to(self, first: int) -> None:
+        """Stand at or before packet ``first``, at worst at the beginning of the file."""
         import av
 
-        if not self._table.seekable:
-            self._open()
+        ahead = first - self._position
+        if 0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable):
             return
         place = int(np.searchsorted(self._keys, first))
-        for key in self._keys[[place, max(place - 1, 0)]]:
+        for key in self._keys[[place, max(place - 1, 0)]] if self._table.seekable else ():
             try:
                 self._container.seek(int(self._table.seek[key]), stream=self._stream)
                 landed = self._align()
@@ -141,12 +145,15 @@ class Reader:
         self._open()
 
     def _align(self) -> int | None:
-        """The table's index of the next key frame of the file, known by its time."""
+        """The table's index of the next key frame: time and place must agree.
+
+        Some formats make up other times after a seek.
+        """
         packets = self._container.demux(self._stream)
-        key_pts = self._table.pts[self._keys]
+        key_pts, key_byte = self._table.pts[self._keys], self._table.byte[self._keys]
         for packet in packets:
             if packet.size and packet.is_keyframe:
-                found = np.flatnonzero(key_pts == packet.pts)
+                found = np.flatnonzero((key_pts == packet.pts) & (key_byte == packet.pos))
                 if len(found) != 1:
                     return None
                 self._packets = chain((packet,), packets)
@@ -154,6 +161,8 @@ class Reader:
         return None
 
     def _open(self) -> None:
+        import av
+
         self._stack.close()
         self._container = self._stack.enter_context(opened(self._path))
         self._stream = next(
@@ -163,10 +172,14 @@ class Reader:
         context = self._stream.codec_context
         context.thread_count = self._threads
         context.thread_type = "AUTO" if self._threads > 1 else "NONE"
-        # Rather no picture than one patched up from its neighbours.
-        context.options = {"err_detect": "explode"}
         self._packets = self._container.demux(self._stream)
         self._position = 0
+        if context.name == "h264" and "444" in (context.pix_fmt or ""):
+            # Old x264 coded 4:4:4 in a way of its own; only a note in the first packet says so.
+            first = next(self._packets)
+            with suppress(av.FFmpegError):
+                context.decode(first)
+            self._packets = chain((first,), self._packets)
 
 
 def _good(frames: Sequence[VideoFrame], run: Run) -> Iterator[tuple[int, VideoFrame]]:
