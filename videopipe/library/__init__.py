@@ -1,1 +1,21 @@
+"""Everything indexing found out, on disk, and how it is found again."""
 
+from videopipe.library.documents import split_document
+from videopipe.library.embedder import PACKAGED, Embedder, load_embedder
+from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
+from videopipe.library.retrieve import merge_by_clip, rank_documents
+from videopipe.library.store import Library
+
+__all__ = [
+    "PACKAGED",
+    "ClipHit",
+    "Embedder",
+    "Library",
+    "LibraryStats",
+    "TextMatch",
+    "Video",
+    "load_embedder",
+    "merge_by_clip",
+    "rank_documents",
+    "split_document",
+]

@@ -1,0 +1,165 @@
+"""The word index: which texts hold the words of a query, in any script.
+
+It finds what a sentence encoder cannot: part numbers, names, exact strings on screen, and languages
+the encoder never saw. Words are cut here and stored in an FTS5 table that keeps postings only.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# For a regular expression's brackets: scripts without spaces, and Hangul, whose words carry their
+# particles.
+SPACELESS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Myanmar, Khmer
+    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # kana, Han
+    "\uac00-\ud7a3"  # Hangul
+    "\U00020000-\U0003134f"
+)
+_PIECE = re.compile(f"[{SPACELESS}]+|[0-9]+|[^0-9{SPACELESS}]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+# Words of questions and grammar: they say nothing about which clip is meant.
+_STOP_WORDS = """
+    a about after all also am an and any anyone anything are as at be because been before being
+    both but by can could did do does doing during each for from get give had has have having he
+    her here him his how i if in into is it its just ll many me more most much my no nor not of on
+    once only off or other our out over own please re s same say says she should show shown shows
+    so some someone something such t tell than that the their them then there these they this
+    those through to too under up us ve very was we were what when where which while who whom
+    whose why will with would you your clip clips part scene scenes screen slide slides speaker
+    narrator narration video videos que qui quoi quel quelle est les des une dans pour avec de la
+    le el los las un en y es por como der die das und ist ein eine wer wie wo wann warum mit von
+    zu den dem was 什么 怎么 哪里 为什 么时 时候 多少 是什 有什 这个 那个 のは です ます った 何で
+    ما هو هي في من على هل متى أين كيف إلى عن что это как где когда кто в на и с
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+_STOP_WEIGHT = 0.1
+# A query must bring some information before its words count: one rare word brings 1.
+_PRIOR = 0.25
+_PRIOR_TEXTS = 100
+
+
+def index_terms(text: str) -> set[str]:
+    """The terms a text is found by.
+
+    Letters and digits are cut apart (``KX-4417``, ``KX4417`` and ``KX 4417`` are the same), as are
+    words that were run together with capitals, as text recognition does. In scripts without spaces
+    the terms are characters and pairs of characters.
+    """
+    terms: set[str] = set()
+    for piece in {*_pieces(text), *_pieces(_CAMEL.sub(" ", text))}:
+        terms.update((*piece, *_pairs(piece)) if _is_run(piece) else (piece,))
+    return terms
+
+
+def query_terms(text: str) -> list[str]:
+    """The terms of a query, each once, in order; of a run of characters only the pairs."""
+    terms: dict[str, None] = {}
+    for piece in _pieces(text):
+        terms.update(dict.fromkeys((_is_run(piece) and _pairs(piece)) or [piece]))
+    return list(terms)
+
+
+def _pieces(text: str) -> list[str]:
+    return [
+        piece
+        for word in fold(text).translate(_SEPARATORS).split()
+        for piece in _PIECE.findall(word)
+    ]
+
+
+def _is_run(piece: str) -> bool:
+    return not piece.isascii() and re.match(f"[{SPACELESS}]", piece) is not None
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(len(run) - 1)]
+
+
+def fold(text: str) -> str:
+    """Compatibility forms, case and accents removed; vowel signs of Indic scripts are kept."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return text
+    letters = (c for c in unicodedata.normalize("NFD", text) if unicodedata.combining(c) < 10)
+    return unicodedata.normalize("NFC", "".join(letters))
+
+
+class _Separators(dict[int, str]):
+    """For ``str.translate``: keeps letters and marks, makes digits 0-9, and all else a space."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kind = unicodedata.category(character)
+        if kind == "Nd":
+            character = str(unicodedata.decimal(character))
+        self[code] = character if kind[0] in "LNM" else " "
+        return self[code]
+
+
+_SEPARATORS = _Separators()
+
+
+def add(db: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> None:
+    """Index texts by id."""
+    db.executemany("INSERT INTO words (rowid, terms) VALUES (?, ?)", map(_row, texts))
+
+
+def drop(db: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> None:
+    """Forget texts; the table keeps no copy and needs to be told what they were."""
+    db.executemany(
+        "INSERT INTO words (words, rowid, terms) VALUES ('delete', ?, ?)", map(_row, texts)
+    )
+
+
+def clear(db: sqlite3.Connection) -> None:
+    """Forget all texts."""
+    db.execute("INSERT INTO words (words) VALUES ('delete-all')")
+
+
+def _row(text: tuple[int, str]) -> tuple[int, str]:
+    return text[0], " ".join(sorted(index_terms(text[1])))
+
+
+def coverage(
+    db: sqlite3.Connection, query: str, total: int, allowed: NDArray[np.int64] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How much of the query stands in each text that holds any of it.
+
+    The share of the query's information: with ``n(t)`` of ``total`` texts holding term ``t``, its
+    weight is ``w(t) = 1 - log(n + 1) / log(total + 100)``, a tenth of that for stop words, and a
+    text is covered by ``sum of w over the terms it holds / (0.25 + sum of w over all terms)``.
+
+    Returns:
+        Text ids, ascending, and their coverage in ``[0, 1)``.
+    """
+    terms = query_terms(query)
+    terms = [term for term in terms if term not in STOP_WORDS] or terms
+    postings, weights = [], []
+    for term in terms:
+        rows = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (f'"{term}"',))
+        ids = np.fromiter((row[0] for row in rows), dtype=np.int64)
+        if allowed is not None:
+            ids = ids[np.isin(ids, allowed, assume_unique=True)]
+        weight = 1 - np.log(len(ids) + 1) / np.log(total + _PRIOR_TEXTS)
+        postings.append(ids)
+        weights.append(weight * (_STOP_WEIGHT if term in STOP_WORDS else 1))
+    return _weighted(postings, weights)
+
+
+def _weighted(
+    postings: Sequence[NDArray[np.int64]], weights: Sequence[float]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    if not postings:
+        return np.empty(0, np.int64), np.empty(0)
+    ids, slot = np.unique(np.concatenate(postings), return_inverse=True)
+    each = np.repeat(np.asarray(weights), [len(p) for p in postings])
+    return ids, np.bincount(slot, weights=each, minlength=len(ids)) / (_PRIOR + sum(weights))

@@ -1,0 +1,172 @@
+"""Rows of the database and the values of ``videopipe.types``: how the one becomes the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.library import lexical
+from videopipe.library.records import Video
+from videopipe.types import Clip, ClipText, TimedText, VideoRecord
+
+_VIDEO = """
+    SELECT video_id, path, size, mtime_ns, duration, config_hash, indexed_at,
+        (SELECT count(*) FROM clips WHERE clips.video = videos.id),
+        (SELECT count(*) FROM texts JOIN clips ON clips.id = texts.clip
+            WHERE clips.video = videos.id),
+        info, stage_seconds, warnings
+    FROM videos"""
+_TEXT = "SELECT source, text, lines, language, embedding FROM texts WHERE "
+_OF_VIDEO = "(SELECT id FROM videos WHERE video_id = ?)"
+
+
+def encoded(path: Path) -> bytes:
+    """A path as it is stored, by way of ``CAST(? AS TEXT)``: file names need not be UTF-8."""
+    return os.fsencode(path)
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time of a file; zeros if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def insert(db: sqlite3.Connection, record: VideoRecord, path: Path) -> None:
+    """Write a video, whose texts all have vectors, with all that hangs on it."""
+    video = _insert(
+        db,
+        "INSERT INTO videos (video_id, path, size, mtime_ns, duration, config_hash, indexed_at, "
+        "info, stage_seconds, warnings) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?)",
+        record.video_id,
+        encoded(path),
+        *stamp(path),
+        max((clip.end for clip in record.clips), default=0.0),
+        record.config_hash,
+        time.time(),
+        json.dumps(record.info),
+        json.dumps(record.stage_seconds),
+        json.dumps(record.warnings),
+    )
+    clips = {
+        clip.index: _insert(
+            db,
+            "INSERT INTO clips (video, number, start_s, end_s) VALUES (?, ?, ?, ?)",
+            video,
+            clip.index,
+            clip.start,
+            clip.end,
+        )
+        for clip in record.clips
+    }
+    for text in record.texts:
+        assert text.embedding is not None
+        row = _insert(
+            db,
+            "INSERT INTO texts (clip, source, language, text, lines, embedding) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            clips[text.clip.index],
+            text.source,
+            text.language,
+            text.text,
+            json.dumps([(line.start, line.end, line.text) for line in text.lines]),
+            text.embedding.astype("<f4").tobytes(),
+        )
+        lexical.add(db, [(row, text.text)])
+    for name, array in record.signals.items():
+        _insert(
+            db,
+            "INSERT INTO signals (video, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)",
+            video,
+            name,
+            array.dtype.str,
+            json.dumps(array.shape),
+            array.tobytes(),
+        )
+
+
+def _insert(db: sqlite3.Connection, statement: str, *values: object) -> int:
+    row = db.execute(statement, values).lastrowid
+    assert row is not None
+    return row
+
+
+def delete(db: sqlite3.Connection, where: str, *values: str | bytes) -> bool:
+    """Delete videos with all that hangs on them; says whether there were any."""
+    texts = db.execute(
+        "SELECT texts.id, text FROM texts JOIN clips ON clips.id = texts.clip "
+        f"JOIN videos ON videos.id = clips.video WHERE {where}",
+        values,
+    ).fetchall()
+    lexical.drop(db, texts)
+    return db.execute(f"DELETE FROM videos WHERE {where}", values).rowcount > 0
+
+
+def videos(db: sqlite3.Connection, where: str = "true", *values: str) -> Iterator[Video]:
+    """Videos by path."""
+    rows = db.execute(f"{_VIDEO} WHERE {where} ORDER BY path", values)
+    for row in rows:
+        info, stage_seconds, warnings = map(json.loads, row[9:])
+        fields = [row[0], Path(row[1]), *row[2:9], info, stage_seconds, tuple(warnings)]
+        yield Video(*fields)
+
+
+def clips(db: sqlite3.Connection, video_id: str) -> list[Clip]:
+    """The clips of a video, in order."""
+    rows = db.execute(
+        f"SELECT number, start_s, end_s FROM clips WHERE video = {_OF_VIDEO} ORDER BY number",
+        (video_id,),
+    )
+    return [Clip(video_id, *row) for row in rows]
+
+
+def clip(db: sqlite3.Connection, row: int) -> Clip:
+    """A clip by its row id."""
+    found = db.execute(
+        "SELECT video_id, number, start_s, end_s FROM clips "
+        "JOIN videos ON videos.id = clips.video WHERE clips.id = ?",
+        (row,),
+    )
+    return Clip(*found.fetchone())
+
+
+def texts(db: sqlite3.Connection, clip: Clip) -> list[ClipText]:
+    """The texts of a clip, in the order in which they were stored."""
+    rows = db.execute(
+        f"{_TEXT} clip = (SELECT id FROM clips WHERE video = {_OF_VIDEO} AND number = ?) "
+        "ORDER BY id",
+        (clip.video_id, clip.index),
+    )
+    return [_text(clip, *row) for row in rows]
+
+
+def text(db: sqlite3.Connection, clip: Clip, row: int) -> ClipText:
+    """A text of a clip by its row id."""
+    return _text(clip, *db.execute(f"{_TEXT} id = ?", (row,)).fetchone())
+
+
+def _text(clip: Clip, source: Any, text: str, lines: str, language: Any, vector: bytes) -> ClipText:
+    timed = tuple(TimedText(*line) for line in json.loads(lines))
+    return ClipText(clip, source, text, timed, language, np.frombuffer(vector, np.float32))
+
+
+def signals(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a video by name, read-only."""
+    rows = db.execute(
+        f"SELECT name, dtype, shape, data FROM signals WHERE video = {_OF_VIDEO} ORDER BY name",
+        (video_id,),
+    )
+    return {
+        name: np.ndarray(json.loads(shape), np.dtype(dtype), buffer=data)
+        for name, dtype, shape, data in rows
+    }

@@ -1,0 +1,336 @@
+"""The library: everything indexing found out about videos, on disk."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import wraps
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from numpy.typing import NDArray
+
+from videopipe.errors import ConfigError, NotFound
+from videopipe.library import lexical, retrieve, rows, upkeep
+from videopipe.library.embedder import PACKAGED, Embedder, load_embedder
+from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
+from videopipe.library.schema import connect, explained, transaction
+from videopipe.library.vectors import FILE as VECTORS
+from videopipe.library.vectors import VectorIndex
+from videopipe.types import Clip, ClipText, Source, VideoRecord
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _explained(
+    method: Callable[Concatenate[Library, _P], _R],
+) -> Callable[Concatenate[Library, _P], _R]:
+    @wraps(method)
+    def call(self: Library, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with explained(self.path):
+            return method(self, *args, **kwargs)
+
+    return call
+
+
+class Library:
+    """Videos with their clips, texts, vectors and signals, in one folder.
+
+    SQLite is the truth, and a video is in it whole or not at all. Many may read while one writes; a
+    second writer waits for half a minute, then gets a ``LibraryError``. A library is used by the
+    thread that opened it.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+        self._index: VectorIndex | None = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], create: bool = False) -> Self:
+        """Open the library in the folder ``path``; ``create`` makes one in an empty or new folder.
+
+        Raises:
+            NotFound: the folder is not there, or holds something else.
+            LibraryVersion: it was written by another version of the format.
+            LibraryError: it is damaged or cannot be read.
+        """
+        folder = Path(path)
+        return cls(folder, connect(folder, create))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files; nothing is pending, every ``put`` is on disk when it returns."""
+        self._db.close()
+
+    @property
+    @_explained
+    def embedder(self) -> str | None:
+        """The name of the embedder whose vectors are held; ``None`` before the first video."""
+        name = self._meta("embedder")
+        return None if name is None else str(name)
+
+    @_explained
+    def require_embedder(self, name: str) -> None:
+        """Check that vectors of the embedder ``name`` fit those that are held.
+
+        Raises:
+            ConfigError: the library was made with another.
+        """
+        held = self._meta("embedder")
+        if held not in (None, name):
+            raise ConfigError(
+                f"The library {self.path} was made with the embedder {held}, not {name}; set "
+                f"embed.model={held} or index into another library."
+            )
+
+    @_explained
+    def put(self, record: VideoRecord, embedder: str = PACKAGED) -> None:
+        """Store a finished video, in place of what its id or its path held before.
+
+        Args:
+            record: every text embedded, as unit vectors of one dimension.
+            embedder: the name of the embedder that made the vectors.
+
+        Raises:
+            ConfigError: the library holds vectors of another embedder.
+            LibraryError: it cannot be written (disk full, locked, read-only); nothing has changed.
+        """
+        path = record.path.absolute()
+        with self._writing():
+            self._claim(embedder, record.texts)
+            rows.delete(
+                self._db,
+                "video_id = ? OR path = CAST(? AS TEXT)",
+                record.video_id,
+                rows.encoded(path),
+            )
+            rows.insert(self._db, record, path)
+
+    @_explained
+    def remove(self, video_id: str) -> None:
+        """Forget a video.
+
+        Raises:
+            NotFound: the library does not hold it.
+        """
+        with self._writing():
+            if not rows.delete(self._db, "video_id = ?", video_id):
+                raise NotFound(f"The library {self.path} holds no video {video_id}.")
+
+    @_explained
+    def remember_path(self, video_id: str, path: Path) -> None:
+        """Note that the file of a video is at ``path`` now, as it is there."""
+        path = path.absolute()
+        with self._writing():
+            rows.delete(
+                self._db, "path = CAST(? AS TEXT) AND video_id <> ?", rows.encoded(path), video_id
+            )
+            self._db.execute(
+                "UPDATE videos SET path = CAST(? AS TEXT), size = ?, mtime_ns = ? "
+                "WHERE video_id = ?",
+                (rows.encoded(path), *rows.stamp(path), video_id),
+            )
+
+    @_explained
+    def known_digest(self, path: Path, size: int, mtime_ns: int) -> str | None:
+        """The id of the video at ``path``, if the file has not been touched since it was stored."""
+        row = self._db.execute(
+            "SELECT video_id FROM videos WHERE path = CAST(? AS TEXT) AND size = ? "
+            "AND mtime_ns = ?",
+            (rows.encoded(path.absolute()), size, mtime_ns),
+        ).fetchone()
+        return row and str(row[0])
+
+    @_explained
+    def is_current(self, video_id: str, config_hash: str) -> bool:
+        """Whether the video is held as made with the settings ``config_hash``."""
+        row = self._db.execute(
+            "SELECT 1 FROM videos WHERE video_id = ? AND config_hash = ?", (video_id, config_hash)
+        ).fetchone()
+        return row is not None
+
+    @_explained
+    def videos(self) -> list[Video]:
+        """All videos, by path."""
+        return list(rows.videos(self._db))
+
+    def find(self, key: str | os.PathLike[str]) -> Video | None:
+        """The video of a path, an id, a file name (suffix or not) or the beginning of an id.
+
+        Raises:
+            ConfigError: several videos fit.
+        """
+        path, text = Path(key).absolute(), os.fspath(key)
+        videos = self.videos()
+        for fits in (
+            [v for v in videos if v.path == path or v.video_id == text],
+            [v for v in videos if text in (v.name, v.path.stem)],
+            [v for v in videos if text and v.video_id.startswith(text.lower())],
+        ):
+            if len(fits) > 1:
+                listed = ", ".join(f"{v.path} ({v.video_id[:8]})" for v in fits[:5])
+                raise ConfigError(f"'{text}' fits several videos: {listed}; give a path or an id.")
+            if fits:
+                return fits[0]
+        return None
+
+    def get(self, key: str | os.PathLike[str]) -> Video:
+        """Like ``find``, for a video that must be there.
+
+        Raises:
+            NotFound: no video fits.
+            ConfigError: several videos fit.
+        """
+        video = self.find(key)
+        if video is None:
+            raise NotFound(
+                f"The library {self.path} holds no video '{os.fspath(key)}'; "
+                f"videopipe library list shows what it holds."
+            )
+        return video
+
+    @_explained
+    def clips(self, video_id: str) -> list[Clip]:
+        """The clips of a video, in order."""
+        return rows.clips(self._db, video_id)
+
+    @_explained
+    def texts(self, clips: Iterable[Clip]) -> list[ClipText]:
+        """The texts of clips with their vectors, clip by clip in the order given."""
+        return [text for clip in clips for text in rows.texts(self._db, clip)]
+
+    @_explained
+    def signals(self, video_id: str) -> dict[str, NDArray[Any]]:
+        """The per-frame arrays of a video by name, read-only."""
+        return rows.signals(self._db, video_id)
+
+    @_explained
+    def search(
+        self,
+        query: str,
+        k: int,
+        *,
+        videos: Sequence[str] | None = None,
+        sources: Sequence[Source] | None = None,
+        embedder: Embedder | None = None,
+    ) -> list[ClipHit]:
+        """The ``k`` clips that fit ``query`` best, best first; see ``videopipe.library.retrieve``.
+
+        Args:
+            query: a question, or words that are said or can be read on screen.
+            k: number of clips.
+            videos: only these video ids.
+            sources: only texts of these sources.
+            embedder: the embedder of the library, when it is loaded already.
+
+        Raises:
+            ConfigError: an empty query, or an embedder that is not the library's.
+            ModelError: the embedder cannot be loaded.
+        """
+        if not query.strip():
+            raise ConfigError("The query is empty; say what to look for.")
+        if embedder is not None:
+            self.require_embedder(embedder.name)
+        name = self.embedder
+        if name is None:
+            return []
+        asked = retrieve.Query.of(query, embedder or load_embedder(name))
+        with transaction(self._db):
+            index = self._caught_up()
+            within = retrieve.scope(self._db, videos, sources)
+            hits = [
+                self._hit(texts) for texts in retrieve.search(self._db, index, asked, k, within)
+            ]
+        with suppress(OSError):  # without the file the next search has to catch up again
+            index.save()
+        return hits
+
+    @_explained
+    def stats(self) -> LibraryStats:
+        """Count what is there."""
+        return upkeep.stats(self.path, self._db)
+
+    @_explained
+    def flush(self) -> None:
+        """Write the vector index, so that the next search need not catch up.
+
+        Raises:
+            LibraryError: it cannot be written; nothing is lost.
+        """
+        if self._meta("dimension") is None:
+            return
+        with transaction(self._db):
+            index = self._caught_up()
+        index.save()
+
+    @_explained
+    def rebuild(self) -> None:
+        """Make the word index and the vector index again from the stored texts and vectors."""
+        with self._writing():
+            lexical.clear(self._db)
+            lexical.add(self._db, self._db.execute("SELECT id, text FROM texts"))
+        (self.path / VECTORS).unlink(missing_ok=True)
+        self._index = None
+        self.flush()
+
+    @_explained
+    def verify(self) -> list[str]:
+        """Look for damage; each problem is one sentence, and none means that all is well."""
+        return list(upkeep.problems(self.path, self._db))
+
+    def _hit(self, scored: list[retrieve.Scored]) -> ClipHit:
+        clip = rows.clip(self._db, scored[0].clip)
+        (video,) = rows.videos(self._db, "video_id = ?", clip.video_id)
+        matches = tuple(
+            TextMatch(rows.text(self._db, clip, s.text), s.score, s.cosine, s.coverage)
+            for s in scored
+        )
+        return ClipHit(video, clip, scored[0].score, matches)
+
+    def _caught_up(self) -> VectorIndex:
+        """The vector index in the state of the running transaction."""
+        if self._index is None:
+            self._index = VectorIndex(
+                self.path / VECTORS, bytes.fromhex(self._meta("library")), self._meta("dimension")
+            )
+        self._index.catch_up(self._db, self._meta("changes"))
+        return self._index
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with transaction(self._db, "IMMEDIATE"):
+            yield
+            self._db.execute("UPDATE meta SET value = value + 1 WHERE key = 'changes'")
+
+    def _meta(self, key: str) -> Any:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row and row[0]
+
+    def _claim(self, embedder: str, texts: Sequence[ClipText]) -> None:
+        """Remember the embedder and its dimension with the first vectors, hold to them later."""
+        self.require_embedder(embedder)
+        held = self._meta("dimension")
+        for text in texts:
+            if text.embedding is None or text.embedding.shape != (held or text.embedding.size,):
+                raise ValueError(f"{text} needs an embedding of dimension {held}")
+            held = held or text.embedding.size
+        if texts:
+            self._db.executemany(
+                "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+                (("embedder", embedder), ("dimension", held)),
+            )
