@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_plan_decodes_each_packet_once_and_no_group_without_need(
     for run in runs:
         assert table.key[run.first]
         assert run.last == max(run.wanted)
-    assert all(a.last < b.first for a, b in zip(runs, runs[1:], strict=False))
+    assert all(a.last < b.first for a, b in pairwise(runs))
 
 
 def test_fetch_each_is_ascending_and_one_at_a_time(plain: Path) -> None:

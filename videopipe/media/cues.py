@@ -18,11 +18,11 @@ _TIMING = re.compile(rf"\s*{_TIME}\s*-{{1,2}}>\s*(?:{_TIME})?")
 _ARROW = re.compile(r"-{1,2}>")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _RUBY = re.compile(r"<rt>.*?(</rt>|(?=</ruby>)|$)", re.DOTALL)
-_BREAK = re.compile(r"<br\s*/?>|\\[Nn]", re.IGNORECASE)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 # Zero-width and direction marks: invisible, and they hide words from a search.
-_INVISIBLE = re.compile("[\u200b\u200c\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_INVISIBLE = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 class Cue(NamedTuple):
@@ -68,6 +68,13 @@ def parse(text: str, format: str) -> Iterator[Cue]:
     if format in ("ass", "ssa"):
         return _parse_ass(lines)
     return _parse_timed(lines, vtt=format == "vtt" or lines[0].startswith("WEBVTT"))
+
+
+def ass_text(text: str) -> str:
+    """The text of an ASS event with its own line breaks; nothing of one that is a drawing."""
+    if _DRAWING.search(text):
+        return ""
+    return text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
 
 
 def cleaned(cues: Iterable[Cue]) -> list[TimedText]:
@@ -120,7 +127,9 @@ def _parse_timed(lines: list[str], vtt: bool) -> Iterator[Cue]:
             continue
         body = lines[place + 1 : following]
         if vtt:
-            empty = next((i for i, line in enumerate(body) if not line.strip()), len(body))
+            # A first line of blanks belongs to the text: automatic captions begin with one.
+            ends = (i for i, line in enumerate(body) if not line or (i and line.isspace()))
+            empty = next(ends, len(body))
             body = body[:empty]
         elif following < len(lines) and body and body[-1].strip().isdigit():
             body = body[:-1]
@@ -149,7 +158,7 @@ def _parse_ass(lines: list[str]) -> Iterator[Cue]:
             timing = _TIMING.match(f"{values.get('start', '')} --> {values.get('end', '')}")
             start = _seconds(timing.groups()[:5]) if timing else None
             if timing and start is not None:
-                yield Cue(start, _seconds(timing.groups()[5:]), values.get("text", ""))
+                yield Cue(start, _seconds(timing.groups()[5:]), ass_text(values.get("text", "")))
 
 
 def _seconds(parts: tuple[str | None, ...]) -> float | None:
@@ -163,10 +172,8 @@ def _seconds(parts: tuple[str | None, ...]) -> float | None:
 
 def _plain(text: str) -> list[str]:
     """The lines that a viewer reads."""
-    if _DRAWING.search(text):
-        return []
     text = _VOICE.sub(lambda voice: f"\n{voice[1].strip()}: ", text)
-    text = _BREAK.sub("\n", _RUBY.sub("", text)).replace("\\h", " ")
+    text = _BREAK.sub("\n", _RUBY.sub("", text))
     # Entities last: what they spell is text, even where it looks like a tag.
     text = html.unescape(_TAG.sub("", text))
     text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))

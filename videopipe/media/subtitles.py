@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from videopipe.errors import MediaError, NotFound
 from videopipe.media.container import opened
-from videopipe.media.cues import Cue, cleaned, decoded, parse
+from videopipe.media.cues import Cue, ass_text, cleaned, decoded, parse
 from videopipe.types import SubtitleTrack, TimedText, VideoInfo
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _payload(codec: str, data: bytes) -> str:
         data = data[2 : 2 + int.from_bytes(data[:2], "big")]
     text = decoded(data)
     if codec == "ass":  # ReadOrder, Layer, Style, Name, three margins, Effect, Text
-        text = text.split(",", 8)[-1]
+        text = ass_text(text.split(",", 8)[-1])
     return text
 
 
