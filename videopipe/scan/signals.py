@@ -15,6 +15,7 @@ from videopipe.types import FrameBatch
 HUES, SATURATIONS, VALUES = 12, 4, 4
 SCREEN_FLATNESS = 0.6  # from here on a picture looks drawn, not filmed
 _THUMB = 12
+_CENTRED = ((np.arange(256) + 7) % 180).astype(np.uint8)  # half a bin on, so that red is one bin
 _CHANGED = 8  # grey levels that a block must differ by to count as changed
 
 
@@ -35,10 +36,11 @@ class Signals:
         shift: float32 ``[T, 2]``, how far the whole picture moved since the frame before, right
             and down, in picture widths and heights.
         shift_trust: float32 ``[T]``, 0-1, how well one shift explains the change.
-        histogram: uint8 ``[T, 192]``, hue x saturation x value, each row sums to about 255.
+        histogram: uint8 ``[T, 192]``, hue x saturation x value (12 x 4 x 4, the first hue centred
+            on red), each row sums to about 255.
         thumb: uint8 ``[T, 144]``, the picture as 12 x 12 grey cells.
         phash: uint64 ``[T]``, perceptual hash (signs of the low DCT coefficients).
-        text: float32 ``[T]``, share of the picture that text-like strokes fill.
+        text: float32 ``[T]``, share of the picture that looks like lines of text, 0-1.
         text_fresh: float32 ``[T]``, above 0 where settled text is worth reading (see TextWatch).
         text_kept: float32 ``[T]``, 0-1, share of the last such frame's strokes still in place.
     """
@@ -145,7 +147,8 @@ def _measure_frame(
         motion = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
         changed = float(np.mean(cv2.absdiff(blocks, before.blocks) >= _CHANGED))
         (right, down), trust = cv2.phaseCorrelate(before.windowed, windowed)
-        shift = (right / small.shape[1], down / small.shape[0])
+        # beyond half a picture the transform wraps round, and the two have nothing in common
+        shift = tuple(np.clip((right / small.shape[1], down / small.shape[0]), -0.5, 0.5))
         trust = min(max(trust, 0.0), 1.0)
     columns["motion"].append(motion)
     columns["changed"].append(changed)
@@ -157,7 +160,8 @@ def _measure_frame(
 def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> None:
     import cv2
 
-    hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
+    hsv = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = cv2.LUT(hsv[..., 0], _CENTRED)
     counts = cv2.calcHist(
         [hsv], [0, 1, 2], None, [HUES, SATURATIONS, VALUES], [0, 180, 0, 256, 0, 256]
     )

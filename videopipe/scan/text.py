@@ -18,7 +18,10 @@ _STROKE = 36  # grey levels across two pixels: a stroke
 _FAINT = 20  # a stroke seen before may have faded to this and is still the same
 _WINDOW = (21, 7)  # pixels: about two letters, a line high
 _TEXT_DENSITY = 0.22  # share of a window that strokes fill in text; one straight edge fills 0.14
-_WORD = 20  # pixels whose window is mostly new: a short word
+_SCREEN = 0.5  # drawn pictures have no noise: there the limits are this much lower
+_LINE_SHAPE, _LINE_WIDTH = 1.3, 60  # width by height, or pixels: a line or block of text
+_STEADY = 0.75  # share of the strokes in a window that stay where text stands still
+_WORD = 40  # pixels whose window is mostly new: a short word
 _PATIENCE = 4.0  # seconds to wait for a picture to settle
 
 
@@ -35,8 +38,8 @@ class _Sample:
 class TextWatch:
     """Follows the stroke map from sample to sample and marks the frames worth reading.
 
-    ``amount[i]`` is the share of the picture that text-like strokes fill, ``fresh[i]`` the share
-    of it that is unread in a marked frame and 0 in all others, ``kept[i]`` how much of the last
+    ``amount[i]`` is the share of the picture that looks like lines of text, ``fresh[i]`` the share
+    of unread strokes in a marked frame and 0 in all others, ``kept[i]`` how much of the last
     marked frame's text is still in place.
     """
 
@@ -51,8 +54,8 @@ class TextWatch:
 
     def add(self, time: float, grey: NDArray[np.uint8], screen: bool) -> None:
         """Take the next sample; ``screen`` says that it looks like a slide or screen."""
-        sample = _strokes(len(self.amount), time, grey)
-        self.amount.append(float(np.count_nonzero(sample.strokes)) / grey.size)
+        sample = _strokes(len(self.amount), time, grey, screen)
+        self.amount.append(_words(sample.strokes) / grey.size)
         self.fresh.append(0.0)
         before, self._before = self._before, sample
         if before is not None:
@@ -73,7 +76,7 @@ class TextWatch:
             if np.count_nonzero(left) < 0.6 * np.count_nonzero(unread):
                 self._mark(waiting, unread)
 
-        settled = cv2.bitwise_and(sample.strokes, before.faint)
+        settled = _settled(sample, before)
         arriving = cv2.bitwise_and(sample.strokes, cv2.bitwise_not(before.faint))
         unread = settled
         if self._read is not None:
@@ -91,6 +94,8 @@ class TextWatch:
                 self._waiting_since = sample.time
             elif sample.time - self._waiting_since >= _PATIENCE:
                 self._mark(sample, arriving)
+        elif self._pending is None:
+            self._waiting_since = None
 
     def _mark(self, sample: _Sample, unread: _Mask) -> None:
         self.fresh[sample.index] = float(np.count_nonzero(unread)) / unread.size
@@ -109,19 +114,33 @@ class TextWatch:
         return np.count_nonzero(cv2.bitwise_and(self._read.strokes, sample.faint)) / text
 
 
-def _strokes(index: int, time: float, grey: NDArray[np.uint8]) -> _Sample:
+def _strokes(index: int, time: float, grey: NDArray[np.uint8], screen: bool) -> _Sample:
     """Strong horizontal changes: letters are full of them, the long edges of things are not."""
     import cv2
 
     steps = cv2.absdiff(grey[:, 2:], grey[:, :-2])
-    strokes = cv2.threshold(steps, _STROKE, 255, cv2.THRESH_BINARY)[1]
-    faint = cv2.threshold(steps, _FAINT, 255, cv2.THRESH_BINARY)[1]
+    scale = _SCREEN if screen else 1.0
+    strokes = cv2.threshold(steps, _STROKE * scale, 255, cv2.THRESH_BINARY)[1]
+    faint = cv2.threshold(steps, _FAINT * scale, 255, cv2.THRESH_BINARY)[1]
     dense = cv2.threshold(cv2.blur(strokes, _WINDOW), 255 * _TEXT_DENSITY, 255, 0)[1]
     return _Sample(index, time, cv2.bitwise_and(strokes, dense), faint)
 
 
-def _words(mask: _Mask) -> int:
-    """Number of pixels around which the strokes of ``mask`` alone are as dense as text."""
+def _settled(sample: _Sample, before: _Sample) -> _Mask:
+    """The strokes that stayed, where nearly all of them did: not by chance, as in moving grass."""
     import cv2
 
-    return int(np.count_nonzero(cv2.blur(mask, _WINDOW) > 255 * 0.75 * _TEXT_DENSITY))
+    stayed = cv2.bitwise_and(sample.strokes, before.faint)
+    steady = cv2.blur(stayed, _WINDOW) >= cv2.blur(sample.strokes, _WINDOW) * _STEADY
+    return cv2.bitwise_and(stayed, stayed, mask=steady.astype(np.uint8))
+
+
+def _words(mask: _Mask) -> int:
+    """Pixels of the places where strokes of ``mask`` alone are as dense as text and form a line."""
+    import cv2
+
+    dense = cv2.blur(mask, _WINDOW) > 255 * 0.75 * _TEXT_DENSITY
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(dense.astype(np.uint8))
+    width, height, area = boxes[1:, 2], boxes[1:, 3], boxes[1:, 4]
+    lines = (width >= _LINE_SHAPE * height) | (width >= _LINE_WIDTH)
+    return int(area[lines & (area >= _WORD)].sum())

@@ -1,0 +1,66 @@
+"""All texts of one video: the three sources, with one pass over the frames they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from videopipe.describe.faces import FaceFinder, Faces
+from videopipe.describe.facts import facts_texts, frames_to_look_at
+from videopipe.describe.gate import frames_to_read
+from videopipe.describe.ocr import Reader, Reading
+from videopipe.describe.screen_text import ocr_texts
+from videopipe.describe.subtitles import subtitle_texts
+from videopipe.media import fetch_each
+from videopipe.scan import Signals, find_cuts
+from videopipe.types import Clip, ClipText, TimedText, VideoInfo
+
+Progress = Callable[[str, float, float], None]
+_FACES_SIDE = 480
+
+
+def describe(
+    info: VideoInfo,
+    signals: Signals,
+    clips: Sequence[Clip],
+    lines: Sequence[TimedText] = (),
+    *,
+    language: str | None = None,
+    ocr: bool = True,
+    ocr_short_side: int = 720,
+    min_confidence: float = 0.6,
+    facts: bool = True,
+    progress: Progress | None = None,
+) -> list[ClipText]:
+    """Describe the clips of a video by its subtitles, its on-screen text and measured facts.
+
+    Args:
+        lines: the subtitles, ascending; ``language`` is theirs.
+        ocr_short_side: pixels; frames are read at this size at most.
+        min_confidence: recognised lines below are dropped, 0-1.
+        progress: told ``("describe", seconds reached, seconds in all)``.
+
+    Raises:
+        ModelError: the text recogniser or the face detector cannot be loaded.
+        MediaError: the video cannot be decoded.
+    """
+    cuts = find_cuts(signals, info.keyframes)
+    holds = {hold.time: hold for hold in frames_to_read(signals, cuts)} if ocr else {}
+    looks = set(frames_to_look_at(clips, signals, info.keyframes)) if facts else set()
+    reader = Reader(min_confidence) if holds else None
+    finder = FaceFinder() if looks else None
+    readings: list[Reading] = []
+    faces: list[Faces] = []
+    size = ocr_short_side if ocr else _FACES_SIDE
+    wanted = sorted(time for time in looks | holds.keys() if time < info.duration)
+    for time, frame in fetch_each(info, wanted, size) if wanted else ():
+        if reader and time in holds:
+            hold = holds[time]
+            readings.append(Reading(hold.start, hold.end, reader.read(frame)))
+        if finder and time in looks:
+            faces.append(finder.find(time, frame))
+        if progress:
+            progress("describe", time, info.duration)
+    texts = subtitle_texts(clips, lines, language) + ocr_texts(clips, readings)
+    if facts:
+        texts += facts_texts(clips, signals, cuts, faces)
+    return sorted(texts, key=lambda text: text.clip.index)

@@ -1,0 +1,180 @@
+"""Measured statements about a clip, in the words a person would search for.
+
+Nothing is guessed: a sentence stands only where its measurement is clear, and each has the time
+for which it was measured.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.describe.colours import dominant_colours
+from videopipe.describe.faces import Faces
+from videopipe.scan import Signals
+from videopipe.scan.shots import black_frames
+from videopipe.scan.signals import SCREEN_FLATNESS
+from videopipe.types import Clip, ClipText, TimedText
+
+_Mask = NDArray[np.bool_]
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+_DARK, _BRIGHT = 45.0, 180.0  # mean grey level
+_GREY_ONLY = 1.5  # spread of the colour channels that compression leaves in a grey picture
+_SCREEN_TEXT = 0.005  # share of the picture that looks like text on a slide
+_FAST_SHOT = 3.0  # seconds a shot lasts on average where cutting is fast
+_STILL, _MOVING = 1.5, 30.0  # mean grey level difference in a second
+_CAMERA_STILL = 0.3  # share of the picture that changes before a fixed camera
+_CAMERA_MOVES = 0.6  # share that changes when the whole view does
+_PAN = 0.02  # picture widths a second that a pan covers at least
+_TRUST = 0.3  # how well a shift must explain the change
+_CLOSE_UP, _FAR = 0.3, 0.12  # height of a face by that of the picture
+
+
+def facts_texts(
+    clips: Sequence[Clip], signals: Signals, cuts: Sequence[float], faces: Sequence[Faces] = ()
+) -> list[ClipText]:
+    """One document of short sentences for each clip of which anything was sampled."""
+    texts = []
+    for clip in clips:
+        lines = tuple(_facts(clip, signals, cuts, faces))
+        if lines:
+            texts.append(ClipText(clip, "facts", " ".join(t.text for t in lines), lines, "en"))
+    return texts
+
+
+def frames_to_look_at(
+    clips: Sequence[Clip], signals: Signals, keyframes: NDArray[np.float64]
+) -> list[float]:
+    """Up to three times a clip, ascending, at which to look for faces.
+
+    Key frames, because they cost the least to decode: of each third of the clip the one nearest
+    its middle, or the middle of the clip where it has none.
+    """
+    black = signals.times[black_frames(signals)]
+    wanted: set[float] = set()
+    for clip in clips:
+        thirds = np.linspace(clip.start, clip.end, 4)
+        found = []
+        for start, end in itertools.pairwise(thirds):
+            inside = keyframes[(keyframes >= start) & (keyframes < end)]
+            if len(inside):
+                found.append(float(inside[np.argmin(np.abs(inside - (start + end) / 2))]))
+        wanted |= set(found or [(clip.start + clip.end) / 2])
+    return sorted(t for t in wanted if not len(black) or np.abs(black - t).min() > 0.5)
+
+
+def _facts(
+    clip: Clip, signals: Signals, cuts: Sequence[float], faces: Sequence[Faces]
+) -> Iterator[TimedText]:
+    inside = np.flatnonzero((signals.times >= clip.start) & (signals.times < clip.end))
+    if not len(inside):
+        return
+    black = black_frames(signals)
+    shown = inside[~black[inside]]
+
+    def whole(text: str) -> TimedText:
+        return TimedText(clip.start, clip.end, text)
+
+    for start, end in _runs(clip, signals, black):
+        yield TimedText(start, end, "The screen is black.")
+    if not len(shown):
+        return
+    screen = (signals.flatness >= SCREEN_FLATNESS) & (signals.text >= _SCREEN_TEXT)
+    is_screen = float(np.mean(screen[shown])) > 0.5
+    if is_screen:
+        yield whole("A slide or screen with text.")
+    for text in (_shots(clip, cuts), _picture(signals, shown), _brightness(signals, shown)):
+        if text:
+            yield whole(text)
+    # A step across a cut says nothing about motion.
+    shots = [bisect_right(list(cuts), float(time)) for time in signals.times[shown]]
+    steps = shown[1:][(np.diff(shots) == 0) & (np.diff(shown) == 1)]
+    for text in (_motion(signals, steps), "" if is_screen else _camera(signals, steps)):
+        if text:
+            yield whole(text)
+    yield from _people(clip, cuts, faces)
+
+
+def _runs(clip: Clip, signals: Signals, mask: _Mask) -> Iterator[tuple[float, float]]:
+    """Stretches of the clip in which ``mask`` holds, as ``(start, end)``."""
+    times = np.append(signals.times, clip.end)
+    start: float | None = None
+    for i in np.flatnonzero((signals.times >= clip.start) & (signals.times < clip.end)):
+        if mask[i] and start is None:
+            start = float(times[i])
+        if start is not None and (not mask[i] or times[i + 1] >= clip.end):
+            yield start, float(min(times[i + 1] if mask[i] else times[i], clip.end))
+            start = None
+
+
+def _shots(clip: Clip, cuts: Sequence[float]) -> str:
+    count = 1 + sum(clip.start < cut < clip.end for cut in cuts)
+    if count == 1:
+        return "One continuous shot."
+    fast = (clip.end - clip.start) / count <= _FAST_SHOT
+    return (
+        f"Fast cutting, {_count(count)} shots." if fast else f"{_count(count)} shots.".capitalize()
+    )
+
+
+def _picture(signals: Signals, shown: NDArray[np.intp]) -> str:
+    if np.percentile(signals.colourfulness[shown], 95) < _GREY_ONLY:
+        lit = float(np.median(signals.luma[shown])) > _DARK
+        return "Black and white footage." if lit else ""
+    names = dominant_colours(signals.histogram[shown].sum(0, dtype=np.float64))
+    return f"A mostly {' and '.join(names)} picture." if names else "A colourful picture."
+
+
+def _brightness(signals: Signals, shown: NDArray[np.intp]) -> str:
+    luma = float(np.median(signals.luma[shown]))
+    return "A dark scene." if luma < _DARK else "A bright picture." if luma > _BRIGHT else ""
+
+
+def _motion(signals: Signals, steps: NDArray[np.intp]) -> str:
+    if len(steps) < 2:
+        return ""
+    motion = float(np.median(signals.motion[steps]))
+    if motion < _STILL:
+        return "Almost nothing moves."
+    return "A lot of motion." if motion > _MOVING else ""
+
+
+def _camera(signals: Signals, steps: NDArray[np.intp]) -> str:
+    if len(steps) < 2:
+        return ""
+    right, down = np.median(signals.shift[steps], axis=0)
+    trusted = np.median(signals.shift_trust[steps]) >= _TRUST
+    changed = float(np.median(signals.changed[steps]))
+    # The picture moves against the camera.
+    if trusted and max(abs(right), abs(down)) >= _PAN:
+        if abs(right) >= abs(down):
+            return f"The camera pans {'left' if right > 0 else 'right'}."
+        return f"The camera tilts {'up' if down > 0 else 'down'}."
+    if changed <= _CAMERA_STILL:
+        return "The camera is still."
+    return "The camera moves." if changed >= _CAMERA_MOVES else ""
+
+
+def _people(clip: Clip, cuts: Sequence[float], faces: Sequence[Faces]) -> Iterator[TimedText]:
+    """One sentence a shot: the most faces that were seen in it."""
+    edges = [clip.start, *(cut for cut in cuts if clip.start < cut < clip.end), clip.end]
+    for start, end in itertools.pairwise(edges):
+        seen = [face for face in faces if start <= face.time < end and face.count]
+        if not seen:
+            continue
+        most = max(seen, key=lambda face: (face.count, face.largest))
+        if most.count == 1:
+            size = ", close up" if most.largest >= _CLOSE_UP else ""
+            size = ", far away" if most.largest < _FAR else size
+            yield TimedText(start, end, f"A person's face{size}.")
+        else:
+            yield TimedText(start, end, f"{_count(most.count)} people's faces.".capitalize())
+
+
+def _count(number: int) -> str:
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)

@@ -1,0 +1,115 @@
+"""Reading the text of a frame with RapidOCR, whose models come inside its package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.errors import ModelError
+
+_SHORT = 2  # lines of so few characters are mostly texture read as text,
+_SHORT_CONFIDENCE = 0.95  # unless the recogniser is this sure
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of text in a frame, its box in pixels of that frame."""
+
+    text: str
+    confidence: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is written on screen during ``[start, end)`` seconds, in reading order."""
+
+    start: float
+    end: float
+    lines: tuple[Line, ...]
+
+
+class Reader:
+    """The recogniser. One thread: videos are worked on in parallel.
+
+    Args:
+        min_confidence: lines below are dropped, 0-1.
+
+    Raises:
+        ModelError: RapidOCR cannot be loaded.
+    """
+
+    def __init__(self, min_confidence: float = 0.6) -> None:
+        try:
+            from rapidocr_onnxruntime import RapidOCR
+
+            self._engine: Any = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+            self._engine.text_rec.session = _WithSpaces(self._engine.text_rec)
+        except Exception as error:
+            raise ModelError(
+                f"The text recogniser cannot be loaded ({error}); install rapidocr-onnxruntime "
+                "again or switch it off with --set ocr.enabled=false."
+            ) from None
+        self._min_confidence = min_confidence
+
+    def read(self, frame: NDArray[np.uint8]) -> tuple[Line, ...]:
+        """The lines of a frame, uint8 RGB ``[H, W, 3]``, in reading order."""
+        found, _ = self._engine(np.ascontiguousarray(frame[..., ::-1]), use_cls=False)
+        lines = []
+        for box, text, confidence in found or ():
+            corners = np.asarray(box)
+            (left, top), (right, bottom) = corners.min(0), corners.max(0)
+            line = Line(" ".join(text.split()), float(confidence), left, top, right, bottom)
+            if self._trusted(line):
+                lines.append(line)
+        return reading_order(lines)
+
+    def _trusted(self, line: Line) -> bool:
+        characters = sum(character.isalnum() for character in line.text)
+        limit = self._min_confidence
+        if characters <= _SHORT:
+            limit = max(limit, _SHORT_CONFIDENCE)
+        return characters > 0 and line.confidence >= limit
+
+
+def reading_order(lines: list[Line]) -> tuple[Line, ...]:
+    """Rows from top to bottom, each from left to right."""
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda line: line.top + line.bottom):
+        middle = (line.top + line.bottom) / 2
+        if rows and middle < rows[-1][0].bottom - 0.2 * rows[-1][0].height:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return tuple(line for row in rows for line in sorted(row, key=lambda line: line.left))
+
+
+class _WithSpaces:
+    """The recogniser's network, with the spaces that it sees but never ranks first.
+
+    Where it says "no character here" and a space is next in its mind, the space is taken; a letter
+    is never given up for one.
+    """
+
+    _BLANK = 0
+    _LIKELY = 0.01
+
+    def __init__(self, recogniser: Any) -> None:
+        self._session = recogniser.session
+        self._space = recogniser.postprocess_op.character.index(" ")
+
+    def __call__(self, lines: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        (scores,) = self._session(lines)
+        gap = (scores.argmax(2) == self._BLANK) & (scores[..., self._space] > self._LIKELY)
+        scores[gap, self._space] = 1.0
+        return [scores]
