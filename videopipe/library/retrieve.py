@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ _WORDS = 0.8
 _DOCUMENTS_PER_CLIP = 4
 _DIGITS = 6
 
+_TEXTS = "texts JOIN clips ON clips.id = texts.clip JOIN videos ON videos.id = clips.video"
+
+_Clip = TypeVar("_Clip", bound=Hashable)
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -56,7 +59,7 @@ def rank_documents(
     return np.argsort(-cosines, kind="stable"), cosines
 
 
-def merge_by_clip(clips: Iterable[int], k: int) -> list[int]:
+def merge_by_clip(clips: Iterable[_Clip], k: int) -> list[_Clip]:
     """The first ``k`` distinct clips of ranked documents, given each document's clip."""
     return list(dict.fromkeys(clips))[:k]
 
@@ -84,9 +87,9 @@ class Query:
 
 
 class Scored(NamedTuple):
-    """A text, by its id and that of its clip, with how well it fits."""
+    """A text, by its row id and its clip (video id, index), with how well it fits."""
 
-    clip: int
+    clip: tuple[str, int]
     text: int
     score: float
     cosine: float
@@ -100,9 +103,8 @@ def scope(
     if videos is None and sources is None:
         return None
     rows = db.execute(
-        "SELECT texts.id FROM texts JOIN clips ON clips.id = texts.clip "
-        "JOIN videos ON videos.id = clips.video "
-        "WHERE (:videos IS NULL OR video_id IN (SELECT value FROM json_each(:videos))) "
+        f"SELECT texts.id FROM {_TEXTS} WHERE "
+        "(:videos IS NULL OR video_id IN (SELECT value FROM json_each(:videos))) "
         "AND (:sources IS NULL OR source IN (SELECT value FROM json_each(:sources)))",
         {
             "videos": None if videos is None else json.dumps(list(videos)),
@@ -117,7 +119,8 @@ def search(
 ) -> list[list[Scored]]:
     """The best ``k`` clips, each as all of its texts within the scope, best first.
 
-    Exact: the same as scoring every text. Ties go to the higher cosine, then to the lower id.
+    Exact: the same as scoring every text. Ties go to the higher cosine, then by video id and time,
+    whatever the order in which the videos were stored.
     """
     ranking = _Ranking(db, index, query, within)
     clips = merge_by_clip((text.clip for text in ranking.first(k)), k)
@@ -152,10 +155,11 @@ class _Ranking:
                 return sorted(ranked + self._exact(extra), key=_best_first)
             count *= 4
 
-    def of_clips(self, clips: Sequence[int]) -> list[Scored]:
+    def of_clips(self, clips: Sequence[tuple[str, int]]) -> list[Scored]:
         """All texts of clips within the scope, ranked."""
         rows = self._db.execute(
-            "SELECT id FROM texts WHERE clip IN (SELECT value FROM json_each(?))",
+            f"SELECT texts.id FROM {_TEXTS} WHERE (video_id, number) IN "
+            "(SELECT value ->> 0, value ->> 1 FROM json_each(?))",
             (json.dumps(clips),),
         )
         ids = np.fromiter((row[0] for row in rows), np.int64)
@@ -171,16 +175,16 @@ class _Ranking:
         # Rounded, so that equal texts tie although FAISS and NumPy add up in different orders.
         cosines = cosines.astype(np.float64).round(_DIGITS)
         scores = self._query.score(cosines, covered)
-        clips = dict(
-            self._db.execute(
-                "SELECT id, clip FROM texts WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps(ids.tolist()),),
-            )
+        rows = self._db.execute(
+            f"SELECT texts.id, video_id, number FROM {_TEXTS} "
+            "WHERE texts.id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids.tolist()),),
         )
+        clips = {text: (video, number) for text, video, number in rows}
         columns = (ids.tolist(), scores.tolist(), cosines.tolist(), covered.tolist())
         texts = (Scored(clips[row[0]], *row) for row in zip(*columns, strict=True))
         return sorted(texts, key=_best_first)
 
 
-def _best_first(text: Scored) -> tuple[float, float, int]:
-    return -text.score, -text.cosine, text.text
+def _best_first(text: Scored) -> tuple[float, float, tuple[str, int], int]:
+    return -text.score, -text.cosine, text.clip, text.text

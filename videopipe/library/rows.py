@@ -130,14 +130,13 @@ def clips(db: sqlite3.Connection, video_id: str) -> list[Clip]:
     return [Clip(video_id, *row) for row in rows]
 
 
-def clip(db: sqlite3.Connection, row: int) -> Clip:
-    """A clip by its row id."""
-    found = db.execute(
-        "SELECT video_id, number, start_s, end_s FROM clips "
-        "JOIN videos ON videos.id = clips.video WHERE clips.id = ?",
-        (row,),
-    )
-    return Clip(*found.fetchone())
+def clip(db: sqlite3.Connection, video_id: str, index: int) -> Clip:
+    """The clip ``index`` of a video."""
+    row = db.execute(
+        f"SELECT start_s, end_s FROM clips WHERE video = {_OF_VIDEO} AND number = ?",
+        (video_id, index),
+    ).fetchone()
+    return Clip(video_id, index, *row)
 
 
 def texts(db: sqlite3.Connection, clip: Clip) -> list[ClipText]:

@@ -113,6 +113,10 @@ def _prepare(folder: Path, create: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=True)
+
+
 def _is_blank(db: sqlite3.Connection) -> bool:
     """A file that was not finished by whoever created it counts as blank."""
     return (

@@ -294,8 +294,9 @@ class Library:
         return list(upkeep.problems(self.path, self._db))
 
     def _hit(self, scored: list[retrieve.Scored]) -> ClipHit:
-        clip = rows.clip(self._db, scored[0].clip)
-        (video,) = rows.videos(self._db, "video_id = ?", clip.video_id)
+        video_id, index = scored[0].clip
+        clip = rows.clip(self._db, video_id, index)
+        (video,) = rows.videos(self._db, "video_id = ?", video_id)
         matches = tuple(
             TextMatch(rows.text(self._db, clip, s.text), s.score, s.cosine, s.coverage)
             for s in scored
