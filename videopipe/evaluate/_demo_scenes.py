@@ -183,15 +183,15 @@ def gears(rng: np.random.Generator) -> Draw:
             angle = turn + (slots - 0.5 + bevel) * 2 * np.pi / len(slots)
             rim = np.stack([x + reach * np.cos(angle), y + reach * np.sin(angle)], axis=1)
             polygon(image, rim + 7, (5, 16, 19))
-            polygon(image, rim, (186 + tint, 148 + tint, 74))
-            disc(image, x, y, radius * 0.78, (150 + tint, 116 + tint, 54))
+            polygon(image, rim, (186 + tint, 164 + tint, 84))
+            disc(image, x, y, radius * 0.78, (148 + tint, 128 + tint, 62))
             for spoke in range(5):
                 a = turn + spoke * 2 * np.pi / 5 + np.array((-0.38, -0.2, 0, 0.2, 0.38))
                 hole = np.r_[np.full(5, 0.7), np.full(5, 0.3)] * radius
                 b = np.r_[a, a[::-1]]
                 edge = np.stack([x + hole * np.cos(b), y + hole * np.sin(b)], axis=1)
                 polygon(image, edge, (12, 40, 46))
-            disc(image, x, y, radius * 0.12, (216, 190, 120))
+            disc(image, x, y, radius * 0.12, (216, 200, 130))
         return image
 
     return draw
@@ -418,8 +418,8 @@ def canyon(rng: np.random.Generator) -> Draw:
     wide = 2600
     rows = np.arange(HEIGHT)[:, None] + 34 * noise(rng, (HEIGHT, wide), 160)
     bands = rng.uniform(0.62, 1.0, 64).astype(np.float32)[(rows / 22).astype(int) % 64]
-    cracks = 1 - 0.35 * (noise(rng, (8, wide), 9)[:1] ** 4)
-    buttress = 0.68 + 0.32 * np.sin(ridge(rng, 0, 9, wide))[None]
+    cracks = 1 - 0.2 * (noise(rng, (8, wide), 9)[:1] ** 4)
+    buttress = 0.82 + 0.18 * np.sin(ridge(rng, 0, 5, wide))[None]
     shade = bands * cracks * buttress * (0.9 + 0.1 * rng.random((HEIGHT, wide), dtype=np.float32))
     rock = (shade[..., None] * (176, 76, 58)).astype(np.uint8)
     sky = sky_gradient((96, 200, 206), (150, 222, 216), (190, 232, 222))

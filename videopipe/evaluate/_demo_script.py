@@ -55,7 +55,7 @@ def parts() -> list[Part]:
         elif mark == "-":
             film[-1].bullets.append(text)
         elif mark == "|":
-            film[-1].table.append([cell.strip() for cell in text.split("|")])
+            film[-1].table.append([cell.strip() for cell in text.rstrip("|").split("|")])
         else:
             film[-1].narration.append(line)
     return film
@@ -163,7 +163,7 @@ MORE_QUESTIONS = (
         ("Sun time against clock time",),
     ),
     Question(
-        "What is the half-life of carbon-14?",
+        "After how long is half of the radiocarbon gone?",
         "5,730 years",
         "slide",
         ("Radiocarbon and its cousins",),
@@ -198,7 +198,6 @@ MORE_QUESTIONS = (
         "slide",
         ("Ice, mud and cave stone",),
     ),
-    Question("When is the picture mostly green?", "green", "scene", ("forest",)),
     Question("How long do you bake a loaf of sourdough bread?", "", None),
     Question("Who won the football World Cup in 1998?", "", None),
     Question("Which painter showed melting watches in a landscape?", "", None),

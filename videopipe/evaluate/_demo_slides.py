@@ -63,20 +63,16 @@ def _draw_bullets(draw: ImageDraw.ImageDraw, part: Part) -> None:
 
 
 def _draw_table(draw: ImageDraw.ImageDraw, part: Part) -> None:
-    columns = len(part.table[0])
+    head, body = _font(30), _font(38)
+    widths = [max(map(body.getlength, column)) for column in zip(*part.table, strict=True)]
+    gap = (WIDTH - 2 * _MARGIN - sum(widths)) / len(widths)
     step = min(74, 410 // len(part.table))
-    width = (WIDTH - 2 * _MARGIN) / columns
     for row, cells in enumerate(part.table):
-        y = 258 + step * row
-        head = row == 0
-        for column, text in enumerate(cells):
-            draw.text(
-                (_MARGIN + width * column, y),
-                text,
-                fill=part.accent if head else _INK,
-                font=_font(30 if head else 38),
-                anchor="lm",
-            )
+        x, y = float(_MARGIN), 258 + step * row
+        font, ink = (body, _INK) if row else (head, part.accent)
+        for text, width in zip(cells, widths, strict=True):
+            draw.text((x, y), text, fill=ink, font=font, anchor="lm")
+            x += width + gap
         line = y + step // 2
         draw.line((_MARGIN, line, WIDTH - _MARGIN, line), fill=_LINE, width=2)
 
