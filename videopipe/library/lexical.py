@@ -10,6 +10,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,37 +130,56 @@ def _row(text: tuple[int, str]) -> tuple[int, str]:
     return text[0], " ".join(sorted(index_terms(text[1])))
 
 
-def coverage(
+class Term(NamedTuple):
+    """A term of a query: the ids of the texts that hold it, and how much it says."""
+
+    text: str
+    ids: NDArray[np.int64]
+    weight: float
+
+
+def weigh(
     db: sqlite3.Connection, query: str, total: int, allowed: NDArray[np.int64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """How much of the query stands in each text that holds any of it.
+) -> list[Term]:
+    """The terms of a query, weighed by how many of ``total`` texts hold them.
 
-    The share of the query's information: with ``n(t)`` of ``total`` texts holding term ``t``, its
-    weight is ``w(t) = 1 - log(n + 1) / log(total + 100)``, a tenth of that for stop words, and a
-    text is covered by ``sum of w over the terms it holds / (0.25 + sum of w over all terms)``.
-
-    Returns:
-        Text ids, ascending, and their coverage in ``[0, 1)``.
+    With ``n(t)`` texts holding term ``t``, its weight is
+    ``w(t) = 1 - log(n + 1) / log(total + 100)``, a tenth of that for stop words, which count only
+    where a query has nothing else.
     """
     terms = query_terms(query)
     terms = [term for term in terms if term not in STOP_WORDS] or terms
-    postings, weights = [], []
+    weighed = []
     for term in terms:
         rows = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (f'"{term}"',))
         ids = np.fromiter((row[0] for row in rows), dtype=np.int64)
         if allowed is not None:
             ids = ids[np.isin(ids, allowed, assume_unique=True)]
-        weight = 1 - np.log(len(ids) + 1) / np.log(total + _PRIOR_TEXTS)
-        postings.append(ids)
-        weights.append(weight * (_STOP_WEIGHT if term in STOP_WORDS else 1))
-    return _weighted(postings, weights)
+        weight = 1 - float(np.log(len(ids) + 1) / np.log(total + _PRIOR_TEXTS))
+        weighed.append(Term(term, ids, weight * (_STOP_WEIGHT if term in STOP_WORDS else 1)))
+    return weighed
 
 
-def _weighted(
-    postings: Sequence[NDArray[np.int64]], weights: Sequence[float]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    if not postings:
+def coverage(terms: Sequence[Term]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """How much of a query stands in each indexed text that holds any of it.
+
+    A text is covered by ``sum of w over the terms it holds / (0.25 + sum of w over all terms)``.
+
+    Returns:
+        Text ids, ascending, and their coverage in ``[0, 1)``.
+    """
+    if not terms:
         return np.empty(0, np.int64), np.empty(0)
-    ids, slot = np.unique(np.concatenate(postings), return_inverse=True)
-    each = np.repeat(np.asarray(weights), [len(p) for p in postings])
-    return ids, np.bincount(slot, weights=each, minlength=len(ids)) / (_PRIOR + sum(weights))
+    ids, slot = np.unique(np.concatenate([term.ids for term in terms]), return_inverse=True)
+    each = np.repeat([term.weight for term in terms], [len(term.ids) for term in terms])
+    return ids, np.bincount(slot, weights=each, minlength=len(ids)) / _whole(terms)
+
+
+def coverage_of(terms: Sequence[Term], text: str) -> float:
+    """Like ``coverage``, of a text that is not in the index."""
+    held = index_terms(text)
+    return sum(term.weight for term in terms if term.text in held) / _whole(terms)
+
+
+def _whole(terms: Sequence[Term]) -> float:
+    return _PRIOR + sum(term.weight for term in terms)

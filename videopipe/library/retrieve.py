@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from videopipe.library.cohort import background
 from videopipe.library.embedder import Embedder
-from videopipe.library.lexical import coverage
+from videopipe.library.lexical import coverage, coverage_of, weigh
 from videopipe.library.vectors import VectorIndex
 from videopipe.types import Source
 
@@ -128,13 +128,37 @@ def search(
     return [[text for text in texts if text.clip == clip] for clip in clips]
 
 
+def relevance(
+    db: sqlite3.Connection,
+    query: Query,
+    texts: Sequence[str],
+    vectors: NDArray[np.float32],
+    within: Ids | None,
+) -> Floats:
+    """The score of texts that are not in the library (parts of those that are) ``[N]``.
+
+    Args:
+        vectors: those of ``texts``, unit length, ``[N, D]``.
+        within: the texts among which the words of the query are rare or common.
+    """
+    total = len(within) if within is not None else _count(db)
+    terms = weigh(db, query.text, total, within)
+    covered = np.array([coverage_of(terms, text) for text in texts])
+    return query.score((vectors @ query.vector).astype(np.float64), covered)
+
+
+def _count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM texts").fetchone()[0])
+
+
 class _Ranking:
     def __init__(
         self, db: sqlite3.Connection, index: VectorIndex, query: Query, within: Ids | None
     ) -> None:
         self._db, self._index, self._query, self._within = db, index, query, within
         self._total = len(index) if within is None else len(within)
-        self._worded, self._covered = coverage(db, query.text, self._total, within)
+        terms = weigh(db, query.text, self._total, within)
+        self._worded, self._covered = coverage(terms)
 
     def first(self, k: int) -> list[Scored]:
         """Ranked texts, as many as settle which ``k`` clips come first."""

@@ -78,11 +78,12 @@ def connect(folder: Path, create: bool) -> sqlite3.Connection:
     with explained(folder):
         if not file.exists():
             _prepare(folder, create)
-        writable = os.access(folder, os.W_OK) and (not file.exists() or os.access(file, os.W_OK))
+        writable = _writable(folder) and (_writable(file) or not file.exists())
         mode = "mode=rwc" if create else "mode=rw"
         if not writable:
             # Without a log there is nobody to share with, and no place for the shared memory.
-            mode = "mode=ro" if file.with_name(f"{FILE}-wal").exists() else "immutable=1"
+            log = file.with_name(f"{FILE}-wal")
+            mode = "mode=ro" if log.exists() else "mode=ro&immutable=1"
         db = sqlite3.connect(
             f"{file.resolve().as_uri()}?{mode}", BUSY_SECONDS, isolation_level=None, uri=True
         )

@@ -261,6 +261,27 @@ class Library:
         return hits
 
     @_explained
+    def relevance(
+        self,
+        query: str,
+        texts: Sequence[str],
+        embedder: Embedder,
+        *,
+        videos: Sequence[str] | None = None,
+    ) -> NDArray[np.float64]:
+        """How well each of ``texts`` fits ``query``, on the scale of ``search``: ``[N]`` in 0-1.
+
+        For parts of stored texts, such as the sentences of a clip. How much a word says depends on
+        how many texts (of ``videos``) hold it.
+        """
+        self.require_embedder(embedder.name)
+        vectors = embedder.encode(texts)
+        with transaction(self._db):
+            within = retrieve.scope(self._db, videos, None)
+            asked = retrieve.Query.of(query, embedder)
+            return retrieve.relevance(self._db, asked, texts, vectors, within)
+
+    @_explained
     def stats(self) -> LibraryStats:
         """Count what is there."""
         return upkeep.stats(self.path, self._db)
