@@ -137,14 +137,14 @@ def report(video: Path, rounds: int, out: Path | None) -> None:
             name: median(stage[name] for stage in stages) * per_hour for name in stages[0]
         },
         "sides": {
-            name: {
-                key: median(run[key] for run in runs) * per_hour for key in ("wall_s", "cpu_s")
-            }
+            name: {key: median(run[key] for run in runs) * per_hour for key in ("wall_s", "cpu_s")}
             for name, runs in sides.items()
             if runs
         },
     }
-    print(f"{figures['video']}; {figures['machine']}; median of {rounds}; seconds per hour of video")
+    print(
+        f"{figures['video']}; {figures['machine']}; median of {rounds}; seconds per hour of video"
+    )
     for name, seconds in figures["stages_wall_s_per_hour"].items():
         print(f"  {name:12} {seconds:8.1f} wall")
     for name, side in figures["sides"].items():

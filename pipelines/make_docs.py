@@ -43,8 +43,9 @@ def generated() -> dict[Path, str]:
     return {
         ROOT / "configs" / "default.yaml": DEFAULTS_HEAD + to_yaml(Config()),
         readme: BLOCK.sub(
-            lambda match: f"{match[1]}$ {match['command']} --help\n"
-            f"{help_text(match['command'])}{match[4]}",
+            lambda match: (
+                f"{match[1]}$ {match['command']} --help\n{help_text(match['command'])}{match[4]}"
+            ),
             readme.read_text(encoding="utf-8"),
         ),
     }

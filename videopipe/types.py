@@ -6,6 +6,7 @@ All times are seconds as float from the first displayed frame. All frames are ``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import file_digest
@@ -77,7 +78,7 @@ class VideoInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``duration_s``, ``rate_fps`` and so on; key frames as count and spacing."""
-        spacing = np.diff(self.keyframes, append=self.duration) if len(self.keyframes) else []
+        spacing = np.diff(self.keyframes, append=self.duration) if len(self.keyframes) else None
         return {
             "path": str(self.path),
             "container": self.container,
@@ -95,8 +96,8 @@ class VideoInfo:
             "start_s": round(self.start, 6),
             "stream": self.stream,
             "keyframe_count": len(self.keyframes),
-            "keyframe_spacing_mean_s": round(float(np.mean(spacing)), 6) if len(spacing) else None,
-            "keyframe_spacing_max_s": round(float(np.max(spacing)), 6) if len(spacing) else None,
+            "keyframe_spacing_mean_s": _rounded(spacing, np.mean),
+            "keyframe_spacing_max_s": _rounded(spacing, np.max),
             "audio": list(self.audio),
             "subtitles": [
                 {
@@ -110,6 +111,12 @@ class VideoInfo:
             ],
             "warnings": list(self.warnings),
         }
+
+
+def _rounded(
+    values: NDArray[np.float64] | None, reduce: Callable[[NDArray[np.float64]], np.float64]
+) -> float | None:
+    return None if values is None else round(float(reduce(values)), 6)
 
 
 @dataclass(frozen=True, slots=True)

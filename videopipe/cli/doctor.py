@@ -68,9 +68,9 @@ def _detectors(name: str) -> Check:
 def _ocr(name: str) -> Check:
     from importlib.metadata import version
 
-    from videopipe.describe import load_reader
+    from videopipe.describe import Reader
 
-    load_reader()
+    Reader()
     return Check(name, "ok", f"RapidOCR {version('rapidocr-onnxruntime')}")
 
 

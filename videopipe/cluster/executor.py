@@ -48,7 +48,8 @@ class RayActors:
         self._owns_ray = _connect(run.address)
         import ray
 
-        cpus = int(ray.cluster_resources().get("CPU", 0))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cpus = int(resources.get("CPU", 0))
         if cpus < 1:
             raise ModelError("The Ray cluster has no CPU to work on; add a worker node.")
         # More actors than CPUs would wait for ever without an error.
@@ -167,9 +168,14 @@ def _remote_class() -> Any:
     import ray
 
     # No restarts and no task retries by Ray: the pool counts the tries, so that they are seen.
-    return ray.remote(
-        num_cpus=1, max_restarts=0, max_task_retries=0, concurrency_groups={"news": 1}
-    )(_VideoActor)
+    # (Ray's own types leave out concurrency_groups.)
+    options: dict[str, Any] = {
+        "num_cpus": 1,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "concurrency_groups": {"news": 1},
+    }
+    return ray.remote(**options)(_VideoActor)
 
 
 class _VideoActor:

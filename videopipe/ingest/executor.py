@@ -198,11 +198,11 @@ def run_pool(
                     if task.attempts <= retries:
                         again.append((task.job, task.attempts + 1))
                         continue
-                    error = MediaError(
+                    fatal = MediaError(
                         f"{task.job.path}: the worker died {task.attempts} times on this file "
                         f"({death}); the file or the memory of this machine is at fault."
                     )
-                    yield Failed(task.job, error, seconds)
+                    yield Failed(task.job, fatal, seconds)
                 except VideopipeError as error:
                     idle.append(worker)
                     yield Failed(task.job, error, seconds)
@@ -213,11 +213,11 @@ def run_pool(
                 if time.monotonic() - task.last_sign > stall_seconds:
                     del busy[key]
                     worker.kill()
-                    error = TimeLimit(
+                    late = TimeLimit(
                         f"{task.job.path}: given up after {stall_seconds:g} s without progress "
                         f"(run.stall_seconds)."
                     )
-                    yield Failed(task.job, error, time.monotonic() - task.began)
+                    yield Failed(task.job, late, time.monotonic() - task.began)
     finally:
         for worker in [*idle, *(worker for worker, _ in busy.values())]:
             worker.kill()

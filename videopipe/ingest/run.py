@@ -125,6 +125,7 @@ def index_paths(
         report.outcomes.append(outcome)
         observer.outcome(outcome)
 
+    library.require_embedder(config.embed.model)
     found = find_videos(paths)
     settings = config.index_hash()
     held = library.videos()
@@ -135,9 +136,9 @@ def index_paths(
         workers = report.workers = executor.workers
     observer.planned(len(found.videos) + len(found.missing), workers)
     for path, reason in found.missing:
-        note(VideoOutcome(path, "failed", reason, error=NotFound(reason)))
+        note(VideoOutcome(path, "failed", _about(path, reason), error=NotFound(reason)))
     for path, reason in found.skipped:
-        note(VideoOutcome(path, "skipped", reason))
+        note(VideoOutcome(path, "skipped", _about(path, reason)))
     for path, video in unchanged:
         note(_outcome_of(path, video, "unchanged"))
     if jobs:
@@ -184,7 +185,7 @@ def _plan(
 def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) -> VideoOutcome:
     path = event.job.path
     if isinstance(event, Failed):
-        reason = str(event.error).removeprefix(f"{path}: ")
+        reason = _about(path, str(event.error))
         return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
     if isinstance(event.result, Unchanged):
         video = by_id[event.result.video_id]
@@ -194,7 +195,7 @@ def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) 
             return _outcome_of(path, video, status, "" if video.path == path else f"{video.path}")
         return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
     record: VideoRecord = event.result
-    library.put(record)
+    library.put(record, event.job.config.embed.model)
     return VideoOutcome(
         path,
         "indexed",
@@ -204,8 +205,13 @@ def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) 
         texts=len(record.texts),
         seconds=event.seconds,
         stage_seconds=record.stage_seconds,
-        warnings=record.warnings,
+        warnings=tuple(_about(path, warning) for warning in record.warnings),
     )
+
+
+def _about(path: Path, sentence: str) -> str:
+    """``sentence`` without the path it begins with: the report names it already."""
+    return sentence.removeprefix(f"{path}").removeprefix(":").strip()
 
 
 def _outcome_of(path: Path, video: Video, status: Status, reason: str = "") -> VideoOutcome:

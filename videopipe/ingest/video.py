@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from videopipe.config import SubtitlesConfig
 from videopipe.describe import describe
+from videopipe.errors import VideopipeError
 from videopipe.ingest.executor import Job, Report
 from videopipe.library import load_embedder, split_document
 from videopipe.media import probe, read_subtitles, scan
@@ -50,7 +52,7 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
         return Unchanged(video_id)
     with stage("scan"):
         batches = scan(info, config.scan.rate, config.scan.short_side, on_damage=warnings.append)
-        signals = measure(batches, lambda t: report("scan", t, info.duration))
+        signals = measure(batches, lambda time: report("scan", time, info.duration))
         cuts = find_cuts(signals, info.keyframes)
         clips = cut_clips(
             video_id,
@@ -62,18 +64,22 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
             window_seconds=config.clips.window_seconds,
         )
     with stage("subtitles"):
-        cues = _subtitles(info, config.subtitles.language) if config.subtitles.enabled else []
+        said = _subtitles(info, config.subtitles, warnings)
     with stage("describe"):
         texts = describe(
             info,
             signals,
             clips,
-            cues,
+            said,
+            ocr=config.ocr.enabled,
+            ocr_short_side=config.ocr.short_side,
+            min_confidence=config.ocr.min_confidence,
+            facts=config.facts.enabled,
+            progress=report,
         )
     with stage("embed"):
         texts = [part for text in texts for part in _split(text)]
-        embedder = load_embedder(config.embed.model)
-        vectors = embedder.encode([text.text for text in texts])
+        vectors = load_embedder(config.embed.model).encode([text.text for text in texts])
         texts = [replace(t, embedding=vector) for t, vector in zip(texts, vectors, strict=True)]
     return VideoRecord(
         video_id=video_id,
@@ -88,8 +94,20 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
     )
 
 
-def _subtitles(info: VideoInfo, language: str | None) -> list[TimedText]:
-    return []
+def _subtitles(info: VideoInfo, config: SubtitlesConfig, warnings: list[str]) -> list[TimedText]:
+    """The lines of all tracks, in time order; what several tracks repeat stands once."""
+    if not config.enabled:
+        return []
+    lines: dict[tuple[str, int], TimedText] = {}
+    for track in info.subtitles:
+        if config.language and track.language not in (None, config.language):
+            continue
+        try:
+            for line in read_subtitles(track, info):
+                lines.setdefault((line.text, round(line.start)), line)
+        except VideopipeError as error:
+            warnings.append(str(error))
+    return sorted(lines.values(), key=lambda line: (line.start, line.end))
 
 
 def _split(text: ClipText) -> list[ClipText]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import ConfigError, NotFound

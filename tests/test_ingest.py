@@ -1,0 +1,168 @@
+"""Index runs: what is skipped, what is done again, and what a broken file does to the others."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from videos import make_video
+
+import videopipe
+from videopipe import Library
+from videopipe.config import Config, load
+from videopipe.errors import LibraryError, NotFound, NothingProcessed, PartialFailure
+from videopipe.ingest import IndexReport
+from videopipe.types import TimedText
+
+LOCAL = load(overrides=["run.executor=local", "run.workers=1"]).config
+CUES = [
+    TimedText(0.5, 2.5, "The fox runs over the frozen lake."),
+    TimedText(3.0, 5.5, "A red balloon rises behind the church."),
+]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds with two subtitle lines."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return make_video(path, seconds=6, size=(320, 180), subtitles=CUES)
+
+
+def index(library: Path, *paths: Path, config: Config = LOCAL) -> IndexReport:
+    return videopipe.index(paths, library, config=config)
+
+
+def outcomes(report: IndexReport) -> dict[str, str]:
+    return {outcome.path.name: outcome.status for outcome in report.outcomes}
+
+
+def test_a_folder_is_indexed_and_then_left_alone(film: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    (folder / "deep").mkdir(parents=True)
+    shutil.copy(film, folder / "deep" / "one.mp4")
+    make_video(folder / "two.mkv", seconds=3, rate=10)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "notes.txt").write_text("no video")
+    library = tmp_path / "library"
+
+    first = index(library, folder)
+    assert outcomes(first) == {"one.mp4": "indexed", "two.mkv": "indexed", "empty.mp4": "failed"}
+    assert isinstance(first.error(), PartialFailure)
+    assert "0 bytes" in next(o.reason for o in first.outcomes if o.status == "failed")
+    assert first.video_seconds_per_second > 0
+    with Library.open(library) as opened:
+        before = opened.stats()
+
+    again = index(library, folder)
+    assert outcomes(again) == {
+        "one.mp4": "unchanged",
+        "two.mkv": "unchanged",
+        "empty.mp4": "failed",
+    }
+    with Library.open(library) as opened:
+        assert opened.stats().texts == before.texts
+        assert opened.verify() == []
+
+
+def test_records_hold_clips_texts_vectors_and_signals(film: Path, tmp_path: Path) -> None:
+    index(tmp_path / "library", film)
+    with Library.open(tmp_path / "library") as library:
+        (video,) = library.videos()
+        clips = library.clips(video.video_id)
+        assert [(clip.start, clip.end) for clip in clips] == [(0.0, pytest.approx(6.0))]
+        texts = library.texts(video.video_id)
+        said = [line for text in texts if text.source == "subtitle" for line in text.lines]
+        assert [line.text for line in said] == [cue.text for cue in CUES]
+        assert [line.start for line in said] == pytest.approx([0.5, 3.0], abs=0.002)
+        assert {text.source for text in texts} >= {"subtitle", "facts"}
+        for text in texts:
+            assert text.embedding is not None
+            assert np.linalg.norm(text.embedding) == pytest.approx(1, abs=1e-4)
+        signals = library.signals(video.video_id)
+        assert signals["times"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_changed_moved_and_copied_files_are_told_apart(film: Path, tmp_path: Path) -> None:
+    library, path = tmp_path / "library", tmp_path / "a.mp4"
+    shutil.copy(film, path)
+    assert outcomes(index(library, path)) == {"a.mp4": "indexed"}
+
+    moved = path.rename(tmp_path / "b.mp4")
+    assert outcomes(index(library, moved)) == {"b.mp4": "moved"}
+    copy = Path(shutil.copy(moved, tmp_path / "c.mp4"))
+    assert outcomes(index(library, moved, copy)) == {"b.mp4": "unchanged", "c.mp4": "duplicate"}
+    moved.touch()
+    assert outcomes(index(library, moved)) == {"b.mp4": "unchanged"}
+
+    make_video(moved, seconds=2, size=(320, 180))
+    assert outcomes(index(library, moved)) == {"b.mp4": "indexed"}
+    with Library.open(library) as opened:
+        (video,) = [v for v in opened.videos() if v.path == moved]
+        assert video.duration == pytest.approx(2)
+        assert opened.verify() == []
+
+
+def test_other_settings_index_again(film: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    index(library, film)
+    finer = load(overrides=["run.executor=local", "scan.rate=2"]).config
+    assert outcomes(index(library, film, config=finer)) == {film.name: "indexed"}
+    assert outcomes(index(library, film, config=finer)) == {film.name: "unchanged"}
+    with Library.open(library) as opened:
+        (video,) = opened.videos()
+        assert len(opened.signals(video.video_id)["times"]) == 12
+
+
+def test_goldfish_windows(film: Path, tmp_path: Path) -> None:
+    windows = load(overrides=["clips.mode=windows", "clips.window_seconds=4"]).config
+    index(tmp_path / "library", film, config=windows)
+    with Library.open(tmp_path / "library") as library:
+        (video,) = library.videos()
+        spans = [(clip.start, clip.end) for clip in library.clips(video.video_id)]
+        assert spans == [(0.0, 4.0), (4.0, pytest.approx(6.0))]
+
+
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.ray)])
+def test_every_executor_gives_the_same_library(film: Path, tmp_path: Path, executor: str) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    shutil.copy(film, folder / "one.mp4")
+    make_video(folder / "two.mp4", seconds=3, size=(200, 120))
+    (folder / "broken.mp4").write_bytes(b"\0" * 999)
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    index(alone, folder)
+    config = load(overrides=[f"run.executor={executor}", "run.workers=2"]).config
+    report = index(together, folder, config=config)
+    assert report.workers == 2
+    with Library.open(alone) as first, Library.open(together) as second:
+        for video in first.videos():
+            assert first.clips(video.video_id) == second.clips(video.video_id)
+            assert first.texts(video.video_id) == second.texts(video.video_id)
+        assert len(first.videos()) == len(second.videos()) == 2
+
+
+def test_nothing_to_index_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.txt").write_text("no video")
+    assert isinstance(index(tmp_path / "l", tmp_path / "folder").error(), NothingProcessed)
+    assert isinstance(index(tmp_path / "l", tmp_path / "missing").error(), NotFound)
+
+
+def test_a_full_disk_stops_the_run_and_leaves_the_library_whole(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, other = tmp_path / "library", tmp_path / "other.mp4"
+    index(library, film)
+    make_video(other, seconds=3)
+    with Library.open(library) as opened:
+        # SQLite itself says "database or disk is full" when it may not grow.
+        pages = opened.connection.execute("PRAGMA page_count").fetchone()[0]
+        opened.connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(LibraryError, match="full"):
+            videopipe.index([other], opened, config=LOCAL)
+    with Library.open(library) as opened:
+        assert [video.path for video in opened.videos()] == [film]
+        assert opened.verify() == []
+    assert outcomes(index(library, other)) == {"other.mp4": "indexed"}

@@ -1,0 +1,176 @@
+"""From a question to an answer: retrieve clips, read their passages, cite, show the frames."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.answer.answer import Answer, Choice, Citation
+from videopipe.answer.evidence import best_time, write_frame
+from videopipe.answer.passages import Passage, passages
+from videopipe.answer.reader import choose, read
+from videopipe.config import Config
+from videopipe.errors import ConfigError, VideopipeError
+from videopipe.library import ClipHit, Library, Video, load_embedder
+from videopipe.media import fetch
+
+NOTHING = "Nothing that is said, shown or measured here matches the question."
+_LEADS = {"subtitle": "Said", "ocr": "On screen", "facts": "Measured", "caption": "Caption"}
+
+
+def ask(
+    question: str,
+    library: Library,
+    *,
+    videos: Sequence[str] | None = None,
+    choices: Sequence[str] = (),
+    frames: Path | None = None,
+    config: Config | None = None,
+) -> Answer:
+    """Answer ``question`` from what ``library`` holds about ``videos`` (ids; None for all).
+
+    Raises:
+        ConfigError: an empty question, or a single choice.
+        VideopipeError: a frame cannot be written to ``frames``.
+    """
+    config = config or Config()
+    if not question.strip():
+        raise ConfigError("The question is empty; ask something.")
+    if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
+        raise ConfigError('Give at least two choices, none of them empty: "first|second".')
+    clock = time.perf_counter()
+    timings: dict[str, float] = {}
+
+    def lap(stage: str) -> None:
+        nonlocal clock
+        timings[stage] = time.perf_counter() - clock
+        clock = time.perf_counter()
+
+    embedder = load_embedder(config.embed.model)
+    lap("load")
+    k = config.retrieve.clips
+    hits = {
+        (hit.clip.video_id, hit.clip.index): hit
+        for query in (question, *(f"{question} {choice}" for choice in choices))
+        for hit in library.search(query, k, videos=videos, embedder=embedder)
+    }
+    found = _passages_of(library, list(hits.values()))
+    lap("retrieve")
+
+    def score(query: str, texts: Sequence[str]) -> NDArray[np.float64]:
+        return library.relevance(query, texts, embedder, videos=videos)
+
+    settings = config.answer
+    evidence = read(question, found, score, count=settings.sentences, min_score=settings.min_score)
+    picked: int | None = None
+    options: tuple[Choice, ...] = ()
+    if choices and found:
+        support, backing = choose(question, choices, found, score)
+        picked = int(support.argmax())
+        options = tuple(Choice(c, float(s)) for c, s in zip(choices, support, strict=True))
+        if support[picked] < settings.min_score / 2:
+            picked = None
+        else:
+            evidence = _with(evidence, backing[picked], float(support[picked]))
+    lap("read")
+    by_id = {hit.video.video_id: hit.video for hit in hits.values()}
+    citations = [
+        _cite(number, passage, value, by_id[passage.video_id], library)
+        for number, (passage, value) in enumerate(evidence, 1)
+    ]
+    warnings: list[str] = []
+    if frames is not None:
+        citations = [_illustrate(citation, frames, warnings) for citation in citations]
+        lap("frames")
+    if not citations and _not_latin(question):
+        warnings.append(
+            "the packaged text model reads English; in other scripts only exact words are matched"
+        )
+    return Answer(
+        question=question,
+        text=_text(citations, choices, picked),
+        found=bool(citations),
+        citations=tuple(citations),
+        choices=options,
+        choice=picked,
+        config_hash=config.hash(),
+        timings=timings,
+        warnings=tuple(warnings),
+    )
+
+
+def _passages_of(library: Library, hits: Sequence[ClipHit]) -> list[Passage]:
+    """The passages that overlap the retrieved clips.
+
+    The neighbouring clips are read as well: a sentence goes on over a clip boundary.
+    """
+    wanted: dict[str, set[int]] = {}
+    for hit in hits:
+        near = range(hit.clip.index - 1, hit.clip.index + 2)
+        wanted.setdefault(hit.clip.video_id, set()).update(near)
+    found: list[Passage] = []
+    for video_id, numbers in wanted.items():
+        clips = [clip for clip in library.clips(video_id) if clip.index in numbers]
+        spans = [(hit.clip.start, hit.clip.end) for hit in hits if hit.clip.video_id == video_id]
+        found += [
+            passage
+            for passage in passages(library.texts(clips))
+            if any(passage.start < end and passage.end > start for start, end in spans)
+        ]
+    return found
+
+
+def _with(
+    evidence: list[tuple[Passage, float]], passage: Passage, value: float
+) -> list[tuple[Passage, float]]:
+    """``evidence`` with the passage behind the chosen option, in time order."""
+    if any(passage == other for other, _ in evidence):
+        return evidence
+    joined = [*evidence, (passage, value)]
+    return sorted(joined, key=lambda e: (e[0].video_id, e[0].start, e[0].end))
+
+
+def _cite(number: int, passage: Passage, value: float, video: Video, library: Library) -> Citation:
+    return Citation(
+        number=number,
+        video_id=passage.video_id,
+        video=video.path,
+        start=passage.start,
+        end=passage.end,
+        source=passage.source,
+        text=passage.text,
+        score=value,
+        frame_time=best_time(library.signals(passage.video_id), passage.start, passage.end),
+    )
+
+
+def _illustrate(citation: Citation, folder: Path, warnings: list[str]) -> Citation:
+    """``citation`` with its frame written at full size; a video that is gone is a warning."""
+    try:
+        picture = fetch(citation.video, [citation.frame_time]).frames[0]
+    except VideopipeError as error:
+        warnings.append(f"no frame for [{citation.number}]: {error}")
+        return citation
+    name = f"{citation.number:02d}_{citation.video.stem}_{citation.frame_time:.2f}s"
+    return replace(citation, frame=write_frame(folder, name, picture))
+
+
+def _text(citations: Sequence[Citation], choices: Sequence[str], picked: int | None) -> str:
+    if not citations:
+        return NOTHING
+    lines = [] if picked is None else [f"{chr(65 + picked)}. {choices[picked]}"]
+    for citation in citations:
+        quote = f"“{citation.text}”" if citation.source in ("subtitle", "ocr") else citation.text
+        lines.append(f"{_LEADS[citation.source]}: {quote} [{citation.number}]")
+    return "\n".join(lines)
+
+
+def _not_latin(text: str) -> bool:
+    letters = re.findall(r"[^\W\d_]", text)
+    return bool(letters) and sum(letter > "ɏ" for letter in letters) > len(letters) / 2
