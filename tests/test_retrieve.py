@@ -220,8 +220,8 @@ CLIPS = (
         "hours Torque 35 Nm",
     },
     {
-        "subtitle": "Now we chop the onions very finely and put them into the hot pan with a little "
-        "butter. Let them go golden, this takes about ten minutes.",
+        "subtitle": "Now we chop the onions very finely and put them into the hot pan with a "
+        "little butter. Let them go golden, this takes about ten minutes.",
         "facts": "Natural picture, mostly brown and white. One face. The camera is still.",
     },
     {
