@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -14,31 +15,49 @@ _HUES = (
     "turquoise", "blue", "blue", "purple", "pink", "pink",
 )  # fmt: skip
 _GREYS = ("black", "dark grey", "grey", "white")
-_NAMED = 0.15  # share of the picture from which a colour is named
-_MOSTLY = 0.5  # share from which it alone describes the picture
+_PLAIN = ("black", "grey", "white", "beige", "brown")
+_MAIN = 0.2  # share of the picture that a colour fills to be a main one
+_MOSTLY = 0.55  # share that the main ones must fill together
+_ACCENT = 0.04  # share from which another colour, not a plain one, is worth a word
 
 
-def dominant_colours(histogram: NDArray[np.float64]) -> list[str]:
-    """The one or two colours that fill most of a picture, none where it is too colourful to say.
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Names, the largest share first.
+
+    Attributes:
+        main: one or two that fill most of the picture, or none where no two do.
+        accents: up to three others that stand out, greys and browns left aside.
+    """
+
+    main: list[str]
+    accents: list[str]
+
+
+def dominant_colours(histogram: NDArray[np.float64]) -> Colours:
+    """Name what a picture is coloured in.
 
     Args:
         histogram: ``[192]``, hue x saturation x value as in ``Signals.histogram``, any scale.
     """
-    total = histogram.sum()
-    if total <= 0:
-        return []
-    shares: dict[str, float] = {}
-    for name, count in zip(_names(), histogram / total, strict=True):
-        shares[name] = shares.get(name, 0.0) + float(count)
-    ranked = sorted(shares, key=lambda name: (-shares[name], name))
-    if shares[ranked[0]] >= _MOSTLY and shares[ranked[1]] < _NAMED:
-        return ranked[:1]
-    named = [name for name in ranked[:2] if shares[name] >= _NAMED]
-    return named if sum(shares[name] for name in named) >= _MOSTLY else []
+    families: dict[str, dict[str, float]] = {}
+    for (family, shade), count in zip(_names(), histogram, strict=True):
+        shades = families.setdefault(family, {})
+        shades[shade] = shades.get(shade, 0.0) + float(count)
+    total = max(float(histogram.sum()), 1.0)
+    share = {family: sum(shades.values()) / total for family, shades in families.items()}
+    ranked = sorted(share, key=lambda family: (-share[family], family))
+    main = [family for family in ranked[:2] if share[family] >= _MAIN]
+    if sum(share[family] for family in main) < _MOSTLY:
+        main = []
+    accents = [f for f in ranked if f not in main and f not in _PLAIN and share[f] >= _ACCENT]
+    name = {family: max(shades, key=shades.__getitem__) for family, shades in families.items()}
+    return Colours([name[family] for family in main], [name[family] for family in accents[:3]])
 
 
 @cache
-def _names() -> tuple[str, ...]:
+def _names() -> tuple[tuple[str, str], ...]:
+    """For each bin the family of its colour and its own name."""
     return tuple(
         _name(hue, saturation, value)
         for hue in range(HUES)
@@ -47,15 +66,16 @@ def _names() -> tuple[str, ...]:
     )
 
 
-def _name(hue: int, saturation: int, value: int) -> str:
+def _name(hue: int, saturation: int, value: int) -> tuple[str, str]:
     if value == 0 or saturation == 0:
-        return _GREYS[value]
+        grey = _GREYS[value]
+        return grey.removeprefix("dark "), grey
     name = _HUES[hue]
     if name == "orange":  # weak or dark orange has names of its own
         if value == 1 or (value == 2 and saturation < 3):
-            return "brown"
+            return "brown", "brown"
         if saturation == 1:
-            return "beige"
+            return "beige", "beige"
     if value == 1:
-        return f"dark {name}"
-    return f"light {name}" if saturation == 1 and value == 3 else name
+        return name, "olive" if name == "yellow" else f"dark {name}"
+    return name, f"light {name}" if saturation == 1 and value == 3 else name

@@ -66,7 +66,7 @@ def _cascade(name: str) -> Any:
     import cv2
 
     try:
-        found = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name))
+        found: Any = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
     except AttributeError:
         found = None
     if found is None or found.empty():

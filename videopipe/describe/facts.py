@@ -6,9 +6,9 @@ for which it was measured.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,16 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 _DARK, _BRIGHT = 45.0, 180.0  # mean grey level
 _GREY_ONLY = 1.5  # spread of the colour channels that compression leaves in a grey picture
+_GREY_FILM = 25.0  # contrast of a grey picture that shows something
+_COLOURFUL = 2  # colours besides greys and browns
 _SCREEN_TEXT = 0.005  # share of the picture that looks like text on a slide
 _FAST_SHOT = 3.0  # seconds a shot lasts on average where cutting is fast
 _STILL, _MOVING = 1.5, 30.0  # mean grey level difference in a second
-_CAMERA_STILL = 0.3  # share of the picture that changes before a fixed camera
-_CAMERA_MOVES = 0.6  # share that changes when the whole view does
-_PAN = 0.02  # picture widths a second that a pan covers at least
-_TRUST = 0.3  # how well a shift must explain the change
+_ANCHORED, _ADRIFT = 0.65, 0.35  # share of the edges that stay: before a fixed, a moving camera
+_CHANGES = 0.5  # share of the picture that changes when the whole view moves
+_PAN = 0.02  # pictures a second that a pan covers at least
+_TRUST = 0.3  # how well one shift must explain the change
+_STEADILY = 0.6  # share of the steps that go the same way in a pan
 _CLOSE_UP, _FAR = 0.3, 0.12  # height of a face by that of the picture
 
 
@@ -60,7 +63,7 @@ def frames_to_look_at(
     for clip in clips:
         thirds = np.linspace(clip.start, clip.end, 4)
         found = []
-        for start, end in itertools.pairwise(thirds):
+        for start, end in pairwise(thirds.tolist()):
             inside = keyframes[(keyframes >= start) & (keyframes < end)]
             if len(inside):
                 found.append(float(inside[np.argmin(np.abs(inside - (start + end) / 2))]))
@@ -123,11 +126,16 @@ def _shots(clip: Clip, cuts: Sequence[float]) -> str:
 
 
 def _picture(signals: Signals, shown: NDArray[np.intp]) -> str:
-    if np.percentile(signals.colourfulness[shown], 95) < _GREY_ONLY:
-        lit = float(np.median(signals.luma[shown])) > _DARK
-        return "Black and white footage." if lit else ""
-    names = dominant_colours(signals.histogram[shown].sum(0, dtype=np.float64))
-    return f"A mostly {' and '.join(names)} picture." if names else "A colourful picture."
+    grey = np.percentile(signals.colourfulness[shown], 95) < _GREY_ONLY
+    # A blank or nearly black picture has no colour either, and is no black and white film.
+    if grey and np.median(signals.contrast[shown]) > _GREY_FILM:
+        return "Black and white footage."
+    colours = dominant_colours(signals.histogram[shown].sum(0, dtype=np.float64))
+    accents = [] if grey else colours.accents
+    some = f" with some {_listed(accents)}" if accents else ""
+    if colours.main:
+        return f"A mostly {_listed(colours.main)} picture{some}."
+    return f"A colourful picture{some}." if len(accents) >= _COLOURFUL else ""
 
 
 def _brightness(signals: Signals, shown: NDArray[np.intp]) -> str:
@@ -147,23 +155,28 @@ def _motion(signals: Signals, steps: NDArray[np.intp]) -> str:
 def _camera(signals: Signals, steps: NDArray[np.intp]) -> str:
     if len(steps) < 2:
         return ""
-    right, down = np.median(signals.shift[steps], axis=0)
-    trusted = np.median(signals.shift_trust[steps]) >= _TRUST
-    changed = float(np.median(signals.changed[steps]))
-    # The picture moves against the camera.
-    if trusted and max(abs(right), abs(down)) >= _PAN:
-        if abs(right) >= abs(down):
-            return f"The camera pans {'left' if right > 0 else 'right'}."
-        return f"The camera tilts {'up' if down > 0 else 'down'}."
-    if changed <= _CAMERA_STILL:
+    anchored = float(np.median(signals.anchored[steps]))
+    if anchored >= _ANCHORED:
         return "The camera is still."
-    return "The camera moves." if changed >= _CAMERA_MOVES else ""
+    shift = signals.shift[steps] * (signals.shift_trust[steps] >= _TRUST)[:, None]
+    # The picture moves against the camera.
+    ways = {
+        "pans left": shift[:, 0] >= _PAN,
+        "pans right": shift[:, 0] <= -_PAN,
+        "tilts up": shift[:, 1] >= _PAN,
+        "tilts down": shift[:, 1] <= -_PAN,
+    }
+    way = max(ways, key=lambda way: int(ways[way].sum()))
+    if np.mean(ways[way]) >= _STEADILY:
+        return f"The camera {way}."
+    moving = anchored <= _ADRIFT and float(np.median(signals.changed[steps])) >= _CHANGES
+    return "The camera moves." if moving else ""
 
 
 def _people(clip: Clip, cuts: Sequence[float], faces: Sequence[Faces]) -> Iterator[TimedText]:
     """One sentence a shot: the most faces that were seen in it."""
     edges = [clip.start, *(cut for cut in cuts if clip.start < cut < clip.end), clip.end]
-    for start, end in itertools.pairwise(edges):
+    for start, end in pairwise(edges):
         seen = [face for face in faces if start <= face.time < end and face.count]
         if not seen:
             continue
@@ -174,6 +187,10 @@ def _people(clip: Clip, cuts: Sequence[float], faces: Sequence[Faces]) -> Iterat
             yield TimedText(start, end, f"A person's face{size}.")
         else:
             yield TimedText(start, end, f"{_count(most.count)} people's faces.".capitalize())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _count(number: int) -> str:

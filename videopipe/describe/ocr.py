@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from videopipe.errors import ModelError
 
-_SHORT = 2  # lines of so few characters are mostly texture read as text,
-_SHORT_CONFIDENCE = 0.95  # unless the recogniser is this sure
+# Texture read as text makes short lines: the fewer characters, the surer the recogniser must be.
+_SURE = ((2, 0.95), (4, 0.85))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ class Reader:
 
     def _trusted(self, line: Line) -> bool:
         characters = sum(character.isalnum() for character in line.text)
-        limit = self._min_confidence
-        if characters <= _SHORT:
-            limit = max(limit, _SHORT_CONFIDENCE)
-        return characters > 0 and line.confidence >= limit
+        if characters == 0 or (characters == 1 and line.text.isascii()):
+            return False
+        least = next((sure for count, sure in _SURE if characters <= count), 0.0)
+        return line.confidence >= max(self._min_confidence, least)
 
 
 def reading_order(lines: list[Line]) -> tuple[Line, ...]:

@@ -20,7 +20,7 @@ _PART, _WHOLE = 0.35, 0.65  # share of the picture that is new: within a shot, a
 _NOISE = 4.0  # grey levels: weaker structure is not compared
 _FLASH = 40.0  # grey levels by which a flash outshines both of its neighbours
 BLACK_LUMA = 20.0  # mean brightness below which a frame without contrast is black
-BLACK_CONTRAST = 8.0
+BLACK_CONTRAST = 2.5
 
 
 def find_cuts(signals: Signals, keyframes: Sequence[float] | NDArray[np.float64]) -> list[float]:

@@ -33,6 +33,8 @@ class Signals:
             slides and screens.
         motion: float32 ``[T]``, mean absolute difference to the frame before, 0-255; first 0.
         changed: float32 ``[T]``, share of the picture that differs from the frame before, 0-1.
+        anchored: float32 ``[T]``, share of the edges that stayed where they were, 0-1:
+            high before a fixed camera, whoever walks by.
         shift: float32 ``[T, 2]``, how far the whole picture moved since the frame before, right
             and down, in picture widths and heights.
         shift_trust: float32 ``[T]``, 0-1, how well one shift explains the change.
@@ -53,6 +55,7 @@ class Signals:
     flatness: NDArray[np.float32]
     motion: NDArray[np.float32]
     changed: NDArray[np.float32]
+    anchored: NDArray[np.float32]
     shift: NDArray[np.float32]
     shift_trust: NDArray[np.float32]
     histogram: NDArray[np.uint8]
@@ -118,6 +121,7 @@ class _Before:
     """What the next frame is compared with."""
 
     grey: NDArray[np.uint8]
+    edges: NDArray[np.uint8]
     blocks: NDArray[np.uint8]
     windowed: NDArray[np.float32]
 
@@ -132,6 +136,7 @@ def _measure_frame(
     blocks = cv2.resize(grey, (max(2, width // 8), max(2, height // 8)), interpolation=3)
     small = cv2.resize(grey, (96, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     windowed = (small - small.mean()) * _HANNING
+    edges = _edges(small)
     mean, deviation = cv2.meanStdDev(grey)
     columns["luma"].append(mean.item())
     columns["contrast"].append(deviation.item())
@@ -141,20 +146,38 @@ def _measure_frame(
     columns["thumb"].append(cv2.resize(grey, (_THUMB, _THUMB), interpolation=3).ravel())
     columns["phash"].append(_phash(grey))
 
-    motion = changed = trust = 0.0
+    motion = changed = anchored = trust = 0.0
     shift = (0.0, 0.0)
     if before is not None:
         motion = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
         changed = float(np.mean(cv2.absdiff(blocks, before.blocks) >= _CHANGED))
+        anchored = _share_kept(edges, before.edges)
         (right, down), trust = cv2.phaseCorrelate(before.windowed, windowed)
         # beyond half a picture the transform wraps round, and the two have nothing in common
         shift = tuple(np.clip((right / small.shape[1], down / small.shape[0]), -0.5, 0.5))
         trust = min(max(trust, 0.0), 1.0)
     columns["motion"].append(motion)
     columns["changed"].append(changed)
+    columns["anchored"].append(anchored)
     columns["shift"].append(shift)
     columns["shift_trust"].append(trust)
-    return _Before(grey, blocks, windowed)
+    return _Before(grey, edges, blocks, windowed)
+
+
+def _edges(small: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The strongest tenth of the steps between neighbours, as 0 and 1."""
+    import cv2
+
+    steps = cv2.magnitude(
+        cv2.Sobel(small, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(small, cv2.CV_32F, 0, 1, ksize=3)
+    )
+    strong: NDArray[np.bool_] = steps > max(float(np.percentile(steps, 90)), 16.0)
+    return strong.astype(np.uint8)
+
+
+def _share_kept(edges: NDArray[np.uint8], before: NDArray[np.uint8]) -> float:
+    count = int(np.count_nonzero(edges))
+    return np.count_nonzero(edges & before) / count if count else 1.0
 
 
 def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> None:

@@ -22,6 +22,7 @@ _SCREEN = 0.5  # drawn pictures have no noise: there the limits are this much lo
 _LINE_SHAPE, _LINE_WIDTH = 1.3, 60  # width by height, or pixels: a line or block of text
 _STEADY = 0.75  # share of the strokes in a window that stay where text stands still
 _WORD = 40  # pixels whose window is mostly new: a short word
+_BUSY = 0.3  # area still arriving, by the area that has settled, from which to wait
 _PATIENCE = 4.0  # seconds to wait for a picture to settle
 
 
@@ -73,7 +74,7 @@ class TextWatch:
         if self._pending is not None:
             waiting, unread = self._pending
             left = cv2.bitwise_and(unread, sample.faint)
-            if np.count_nonzero(left) < 0.6 * np.count_nonzero(unread):
+            if np.count_nonzero(left) < _STEADY * np.count_nonzero(unread):
                 self._mark(waiting, unread)
 
         settled = _settled(sample, before)
@@ -81,15 +82,15 @@ class TextWatch:
         unread = settled
         if self._read is not None:
             unread = cv2.bitwise_and(settled, cv2.bitwise_not(self._read.faint))
-        busy = _words(arriving) >= _WORD
-        if _words(unread) >= _WORD:
+        new, moving = _words(unread), _words(arriving)
+        if new >= _WORD:
             if self._waiting_since is None:
                 self._waiting_since = sample.time
-            if not busy or sample.time - self._waiting_since >= _PATIENCE:
+            if moving < _BUSY * new or sample.time - self._waiting_since >= _PATIENCE:
                 self._mark(sample, unread)
             else:
                 self._pending = (sample, unread)
-        elif busy and screen:  # scrolling never settles: read it every few seconds
+        elif moving >= _WORD and screen:  # scrolling never settles: read it every few seconds
             if self._waiting_since is None:
                 self._waiting_since = sample.time
             elif sample.time - self._waiting_since >= _PATIENCE:
@@ -132,15 +133,19 @@ def _settled(sample: _Sample, before: _Sample) -> _Mask:
 
     stayed = cv2.bitwise_and(sample.strokes, before.faint)
     steady = cv2.blur(stayed, _WINDOW) >= cv2.blur(sample.strokes, _WINDOW) * _STEADY
-    return cv2.bitwise_and(stayed, stayed, mask=steady.astype(np.uint8))
+    settled: _Mask = cv2.bitwise_and(stayed, stayed, mask=steady.astype(np.uint8))
+    return settled
 
 
 def _words(mask: _Mask) -> int:
     """Pixels of the places where strokes of ``mask`` alone are as dense as text and form a line."""
     import cv2
 
-    dense = cv2.blur(mask, _WINDOW) > 255 * 0.75 * _TEXT_DENSITY
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(dense.astype(np.uint8))
-    width, height, area = boxes[1:, 2], boxes[1:, 3], boxes[1:, 4]
+    half = cv2.blur(mask, _WINDOW)[::2, ::2]  # nothing finer is left after the blur
+    dense = (half > 255 * 0.75 * _TEXT_DENSITY).astype(np.uint8)
+    if not dense.any():
+        return 0
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(dense)
+    width, height, area = 2 * boxes[1:, 2], 2 * boxes[1:, 3], 4 * boxes[1:, 4]
     lines = (width >= _LINE_SHAPE * height) | (width >= _LINE_WIDTH)
     return int(area[lines & (area >= _WORD)].sum())
