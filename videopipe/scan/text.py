@@ -119,11 +119,14 @@ def _strokes(index: int, time: float, grey: NDArray[np.uint8], screen: bool) -> 
     """Strong horizontal changes: letters are full of them, the long edges of things are not."""
     import cv2
 
-    steps = cv2.absdiff(grey[:, 2:], grey[:, :-2])
+    wide = cv2.copyMakeBorder(grey, 0, 0, 1, 1, cv2.BORDER_REPLICATE)
+    steps = cv2.absdiff(wide[:, 2:], wide[:, :-2])
     scale = _SCREEN if screen else 1.0
     strokes = cv2.threshold(steps, _STROKE * scale, 255, cv2.THRESH_BINARY)[1]
     faint = cv2.threshold(steps, _FAINT * scale, 255, cv2.THRESH_BINARY)[1]
-    dense = cv2.threshold(cv2.blur(strokes, _WINDOW), 255 * _TEXT_DENSITY, 255, 0)[1]
+    dense = cv2.threshold(cv2.blur(strokes, _WINDOW), 255 * _TEXT_DENSITY, 255, cv2.THRESH_BINARY)[
+        1
+    ]
     return _Sample(index, time, cv2.bitwise_and(strokes, dense), faint)
 
 
