@@ -162,16 +162,16 @@ def _pictures(
     table = packet_table(info.path)
     shown = table.on_display(times)
     painter = Painter(*fitted(info.width, info.height, size))
-    asked: dict[int, list[float]] = {}
-    for index, time in zip(shown.tolist(), times.tolist(), strict=True):
-        asked.setdefault(index, []).append(time)
+    clock = table.pts[shown]  # ascending, like the times
     with Reader(info.path, table, threads) as reader:
-        for index, frame in reader.frames(list(asked)):
+        for index, frame in reader.frames(np.unique(shown).tolist()):
             try:
                 picture = None if frame is None else painter.paint(frame)
             except av.FFmpegError:
                 picture = None
-            for time in asked[index]:
+            first = np.searchsorted(clock, table.pts[index], side="left")
+            beyond = np.searchsorted(clock, table.pts[index], side="right")
+            for time in times[first:beyond].tolist():
                 yield time, picture
 
 

@@ -6,6 +6,7 @@ a time, which packets must be decoded to see it, and where a seek has to land.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,28 +24,29 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+_UNKNOWN = -(2**63)
 _SLACK = 1e-6  # seconds; a time given as float means the frame that starts at that instant
 
 
 @dataclass(frozen=True, eq=False)
 class PacketTable:
-    """The packets of one video stream in decode order.
+    """The packets of one video stream in decode order, ten bytes for each.
 
-    ``pts`` and ``seek`` (the decode time) are int64 ``[N]`` in ticks of ``tick`` seconds, ``byte``
-    is where the packet lies in the file.
-    ``key`` marks where decoding can begin and ``shown`` the packets whose frame is displayed.
-    ``start`` is the tick of the first displayed frame, ``end`` that at which the last one goes.
-    ``seekable`` is false where a key frame cannot be told by its time: streams without a clock or
-    with one that starts anew. ``complete`` is false when reading ended in an error.
+    ``pts`` int64 ``[N]`` is in ticks of ``tick`` seconds, ``shown`` marks the packets whose frame
+    is displayed, ``keys`` ``[K]`` are those where decoding can begin; ``seek`` (decode time in
+    ticks) and ``byte`` (place in the file) are theirs. ``start`` is the tick of the first displayed
+    frame, ``end`` that at which the last one goes. ``seekable`` is false where a key frame cannot
+    be told by its time: streams without a clock or with one that starts anew. ``complete`` is false
+    when reading ended in an error.
     """
 
     stream: int
     tick: Fraction
     pts: NDArray[np.int64]
+    shown: NDArray[np.bool_]
+    keys: NDArray[np.intp]
     seek: NDArray[np.int64]
     byte: NDArray[np.int64]
-    key: NDArray[np.bool_]
-    shown: NDArray[np.bool_]
     start: int
     end: int
     seekable: bool
@@ -55,16 +57,13 @@ class PacketTable:
         """Seconds from the first displayed frame to the end of the last."""
         return float((self.end - self.start) * self.tick)
 
-    def seconds(self, index: int) -> float:
-        """When the frame of packet ``index`` is shown, from the first displayed frame."""
-        return float((int(self.pts[index]) - self.start) * self.tick)
-
     def on_display(self, times: NDArray[np.float64]) -> NDArray[np.intp]:
         """Packet index of the frame on display at each of ``times`` (seconds, not before 0)."""
-        order = np.flatnonzero(self.shown)
-        order = order[np.argsort(self.pts[order], kind="stable")]
+        last = np.iinfo(np.int64).max
+        displayed = np.where(self.shown, self.pts, last)
+        order = np.argsort(displayed, kind="stable")
         ticks = np.floor((times + _SLACK) / float(self.tick)).astype(np.int64) + self.start
-        return order[np.searchsorted(self.pts[order], ticks, side="right") - 1]
+        return order[np.searchsorted(displayed, ticks, side="right", sorter=order) - 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def plan(table: PacketTable, wanted: Sequence[int]) -> list[Run]:
     leading picture (displayed before the key frame it follows) also refers to the group before, so
     its run begins one key frame earlier.
     """
-    keys = np.flatnonzero(table.key)
+    keys = table.keys
     spans: list[tuple[int, list[int]]] = []
     for index in wanted:
         group = int(np.searchsorted(keys, index, side="right")) - 1
@@ -126,25 +125,21 @@ def _read(path: Path) -> PacketTable:
 def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
     import av
 
-    stamps: list[int | None] = []
-    seeks: list[int | None] = []
-    places: list[int] = []
-    keys: list[bool] = []
-    shown: list[bool] = []
-    lengths: list[int] = []
+    stamps, decodes, places, lengths = (array("q") for _ in range(4))
+    keys, shown = bytearray(), bytearray()
     complete = True
     vp8 = stream.codec_context.name == "vp8"
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
-            stamps.append(packet.pts)
-            seeks.append(packet.dts)
-            places.append(-1 if packet.pos is None else packet.pos)
+            stamps.append(_UNKNOWN if packet.pts is None else packet.pts)
+            decodes.append(_UNKNOWN if packet.dts is None else packet.dts)
+            places.append(_UNKNOWN if packet.pos is None else packet.pos)
+            lengths.append(packet.duration or 0)
             keys.append(packet.is_keyframe)
             # VP8 stores reference pictures that are never shown as packets of their own.
             shown.append(not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10))
-            lengths.append(packet.duration or 0)
     except av.FFmpegError:
         complete = False
     if not stamps:
@@ -152,22 +147,25 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
 
     tick = stream.time_base or Fraction(1, 1000)
     period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
-    key = np.array(keys)
-    if not key.any():
-        key[0] = True  # a stream of gradual refresh has no key frames: begin where it begins
-    pts, seek = _filled(stamps, seeks, period)
+    key = np.frombuffer(keys, np.bool_).nonzero()[0]
+    if not len(key):
+        key = np.zeros(1, np.intp)  # a stream of gradual refresh: begin where it begins
+    pts = np.frombuffer(stamps, np.int64).copy()
+    dts = np.frombuffer(decodes, np.int64)
+    timed = bool((pts != _UNKNOWN).all())
+    if not timed:
+        _fill(pts, dts, period)
     restarts = _unwind(pts, key, period)
-    display = np.array(shown)
-    entry = int(np.argmax(key))
-    second = int(np.argmax(key[entry + 1 :])) + entry + 1 if key[entry + 1 :].any() else len(pts)
+    visible = np.frombuffer(shown, np.bool_).copy()
     # What refers to pictures before the beginning of the file cannot be shown by anybody.
-    display[:entry] = False
-    display[entry:second] &= pts[entry:second] >= pts[entry]
-    if not display.any():
+    opening = slice(int(key[0]), int(key[1]) if len(key) > 1 else None)
+    visible[: opening.start] = False
+    visible[opening] &= pts[opening] >= pts[opening.start]
+    if not visible.any():
         raise MediaError(f"{path} has a video stream without any displayed frame.")
 
-    ordered = np.sort(pts[display])
-    final = int(np.flatnonzero(display & (pts == ordered[-1]))[0])
+    ordered = np.sort(pts[visible])
+    final = int(np.flatnonzero(visible & (pts == ordered[-1]))[0])
     if lengths[final] > 0:
         period = lengths[final]
     elif len(ordered) > 1:
@@ -176,38 +174,33 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
         stream=stream.index,
         tick=tick,
         pts=pts,
-        seek=seek,
-        byte=np.array(places, np.int64),
-        key=key,
-        shown=display,
+        shown=visible,
+        keys=key,
+        seek=np.where(dts[key] == _UNKNOWN, pts[key], dts[key]),
+        byte=np.frombuffer(places, np.int64)[key],
         start=int(ordered[0]),
         end=int(ordered[-1]) + period,
-        seekable=None not in stamps and not restarts and len(np.unique(pts[key])) == key.sum(),
+        seekable=timed and not restarts,
         complete=complete,
     )
 
 
-def _filled(
-    stamps: Sequence[int | None], seeks: Sequence[int | None], period: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Presentation and decode times with the gaps filled: raw streams carry none at all."""
-    pts, dts = [], []
+def _fill(pts: NDArray[np.int64], dts: NDArray[np.int64], period: int) -> None:
+    """Put a time where the container has none, in place: raw streams carry none at all."""
     following = 0
-    for stamp, seek in zip(stamps, seeks, strict=True):
-        shown = stamp if stamp is not None else seek if seek is not None else following
-        following = shown + period
-        pts.append(shown)
-        dts.append(seek if seek is not None else shown)
-    return np.array(pts, np.int64), np.array(dts, np.int64)
+    for index in range(len(pts)):
+        if pts[index] == _UNKNOWN:
+            pts[index] = dts[index] if dts[index] != _UNKNOWN else following
+        following = int(pts[index]) + period
 
 
-def _unwind(pts: NDArray[np.int64], key: NDArray[np.bool_], period: int) -> bool:
+def _unwind(pts: NDArray[np.int64], keys: NDArray[np.intp], period: int) -> bool:
     """Let a clock that starts anew go on instead, in place; whether there was one.
 
     A key frame is displayed after everything stored before it, so one that is not tells.
     """
     latest = np.maximum.accumulate(pts)
-    restarts = [int(k) for k in np.flatnonzero(key)[1:] if pts[k] < latest[k - 1]]
+    restarts = [int(k) for k in keys[1:] if pts[k] < latest[k - 1]]
     for k in restarts:
         pts[k:] += max(0, int(pts[:k].max()) + period - int(pts[k]))
     return bool(restarts)

@@ -32,6 +32,7 @@ def probe(path: Path | str) -> VideoInfo:
     path = Path(path)
     table = packet_table(path)
     shown = np.sort(table.pts[table.shown])
+    shown_keys = table.keys[table.shown[table.keys]]
     with opened(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
@@ -57,9 +58,7 @@ def probe(path: Path | str) -> VideoInfo:
             frame_count=len(shown),
             start=float(table.start * table.tick),
             stream=table.stream,
-            keyframes=np.asarray(
-                (table.pts[table.key & table.shown] - table.start) * float(table.tick), np.float64
-            ),
+            keyframes=(table.pts[shown_keys] - table.start) * np.float64(table.tick),
             audio=tuple(
                 s.codec_context.codec.canonical_name
                 for s in container.streams.audio

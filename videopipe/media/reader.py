@@ -31,7 +31,8 @@ class Reader:
 
     def __init__(self, path: Path, table: PacketTable, threads: int) -> None:
         self._path, self._table, self._threads = path, table, threads
-        self._keys = np.flatnonzero(table.key)
+        self._is_key = np.zeros(len(table.pts), np.bool_)
+        self._is_key[table.keys] = True
         self._stack = ExitStack()
         self._container: InputContainer
         self._stream: VideoStream
@@ -77,7 +78,7 @@ class Reader:
         entry, broken = run.first, False
         for index, packet in self._read(run):
             if broken:
-                if not table.key[index]:
+                if not self._is_key[index]:
                     continue
                 entry = index
             if table.pts[index] < table.pts[entry]:
@@ -132,10 +133,10 @@ class Reader:
         ahead = first - self._position
         if 0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable):
             return
-        place = int(np.searchsorted(self._keys, first))
-        for key in self._keys[[place, max(place - 1, 0)]] if self._table.seekable else ():
+        place = int(np.searchsorted(self._table.keys, first))
+        for target in (place, max(place - 1, 0)) if self._table.seekable else ():
             try:
-                self._container.seek(int(self._table.seek[key]), stream=self._stream)
+                self._container.seek(int(self._table.seek[target]), stream=self._stream)
                 landed = self._align()
             except av.FFmpegError:
                 break
@@ -150,14 +151,15 @@ class Reader:
         Some formats make up other times after a seek.
         """
         packets = self._container.demux(self._stream)
-        key_pts, key_byte = self._table.pts[self._keys], self._table.byte[self._keys]
+        table = self._table
+        key_pts = table.pts[table.keys]
         for packet in packets:
             if packet.size and packet.is_keyframe:
-                found = np.flatnonzero((key_pts == packet.pts) & (key_byte == packet.pos))
+                found = np.flatnonzero((key_pts == packet.pts) & (table.byte == packet.pos))
                 if len(found) != 1:
                     return None
                 self._packets = chain((packet,), packets)
-                return int(self._keys[found[0]])
+                return int(table.keys[found[0]])
         return None
 
     def _open(self) -> None:
