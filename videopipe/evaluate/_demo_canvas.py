@@ -5,6 +5,7 @@ A picture is uint8 RGB ``[HEIGHT, WIDTH, 3]``; coordinates are pixels, x to the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Colour = tuple[int, int, int]
+Draw = Callable[[float], Picture]
 
 WIDTH, HEIGHT = 1280, 720
 ROWS = np.arange(HEIGHT, dtype=np.float32)[:, None]
