@@ -311,7 +311,7 @@ def test_a_damaged_database_is_named(folder: Path) -> None:
     page = 4096
     torn = bytearray(content)
     for start in range(page, len(torn), page):
-        torn[start : start + 16] = os.urandom(16)
+        torn[start : start + 16] = b"\xff" * 16
     file.write_bytes(torn)
     with pytest.raises(LibraryError, match="is damaged"), Library.open(folder) as library:
         snapshot(library)

@@ -322,5 +322,8 @@ def test_questions_and_words_find_their_clip_and_others_score_low(tmp_path: Path
             hit = library.search(question, 1)[0]
             assert hit.clip.index == clip, question
             assert hit.score > 0.3, question
+            (match, *_) = hit.matches
+            alone = library.relevance(question, [match.text], embedder)
+            np.testing.assert_allclose(alone, hit.score, atol=1e-5)
         for question in UNRELATED:
             assert library.search(question, 1)[0].score < 0.3, question

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -276,10 +276,10 @@ class Library:
         how many texts (of ``videos``) hold it.
         """
         self.require_embedder(embedder.name)
-        vectors = embedder.encode(texts)
+        asked = retrieve.Query.of(query, embedder)
+        vectors = _encoded(embedder, tuple(texts))
         with transaction(self._db):
             within = retrieve.scope(self._db, videos, None)
-            asked = retrieve.Query.of(query, embedder)
             return retrieve.relevance(self._db, asked, texts, vectors, within)
 
     @_explained
@@ -357,3 +357,9 @@ class Library:
                 "INSERT OR IGNORE INTO meta VALUES (?, ?)",
                 (("embedder", embedder), ("dimension", held)),
             )
+
+
+@lru_cache(maxsize=2)
+def _encoded(embedder: Embedder, texts: tuple[str, ...]) -> NDArray[np.float32]:
+    """The same sentences are scored for a question and for each choice of answer."""
+    return embedder.encode(texts)
