@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,10 +27,9 @@ QUICK = ["--set", "run.executor=local", "--set", "run.workers=1"]
 
 
 def sentence(text: str) -> str:
-    """The error: the last line of stderr, one sentence."""
+    """The error: the last line of stderr."""
     line = text.strip().splitlines()[-1]
     assert line.startswith("videopipe: ")
-    assert line.endswith(".")
     return line
 
 
@@ -118,22 +119,24 @@ def test_unusable_files(
         assert ran.out == ""
 
 
-def test_an_unreadable_file(tmp_path: Path) -> None:
-    # Root may read everything, so the check runs as somebody else.
+def test_an_unreadable_file(videopipe: Run) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
-        folder.chmod(0o755)
-        path = make_video(folder / "secret.mp4", seconds=1)
-        path.chmod(0)
-        code = (
-            "import os, sys; os.geteuid() or os.seteuid(65534); "
-            "from videopipe.media import probe; from videopipe.errors import MediaError\n"
-            f"try: probe({str(path)!r})\n"
-            "except MediaError as error: print(error, error.exit_code)"
-        )
-        out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "permission denied" in out
-    assert out.strip().endswith("3")
+        folder.chmod(0o777)
+        good = make_video(folder / "good.mp4", seconds=1)
+        secret = make_video(folder / "secret.mp4", seconds=1)
+        assert videopipe("info", good).code == 0  # everything is imported
+        secret.chmod(0)
+        user = os.geteuid()
+        try:
+            if user == 0:  # root may read everything, so the check runs as somebody else
+                os.seteuid(65534)
+            for command in (["info"], ["index", "--library", folder / "library"]):
+                ran = videopipe(*command, secret)
+                assert ran.code == 3
+                assert "permission denied" in sentence(ran.err)
+        finally:
+            os.seteuid(user)
 
 
 # --- files that are odd, and must work -----------------------------------------------------------
@@ -225,14 +228,14 @@ def test_not_a_library(videopipe: Run, tmp_path: Path) -> None:
     assert [entry.name for entry in folder.iterdir()] == ["letter.txt"]
     ran = videopipe("search", "fox", "--library", tmp_path / "nowhere")
     assert ran.code == 4
-    assert "does not exist" in sentence(ran.err)
+    assert "no library at" in sentence(ran.err)
     ran = videopipe("search", "fox", "--library", film)
     assert ran.code == 4
 
 
 def test_a_library_of_a_newer_version(videopipe: Run, library: Path) -> None:
-    with Library.open(library) as opened:
-        opened.connection.execute("PRAGMA user_version = 999")
+    with closing(sqlite3.connect(library / "library.db")) as db:
+        db.execute("PRAGMA user_version = 999")
     before = {path.name: path.read_bytes() for path in library.iterdir()}
     for command in (["search", "heron"], ["library", "stats"], ["index", library.parent]):
         ran = videopipe(*command, "--library", library)

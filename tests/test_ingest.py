@@ -72,7 +72,7 @@ def test_records_hold_clips_texts_vectors_and_signals(film: Path, tmp_path: Path
         (video,) = library.videos()
         clips = library.clips(video.video_id)
         assert [(clip.start, clip.end) for clip in clips] == [(0.0, pytest.approx(6.0))]
-        texts = library.texts(video.video_id)
+        texts = library.texts(clips)
         said = [line for text in texts if text.source == "subtitle" for line in text.lines]
         assert [line.text for line in said] == [cue.text for cue in CUES]
         assert [line.start for line in said] == pytest.approx([0.5, 3.0], abs=0.002)
@@ -138,8 +138,9 @@ def test_every_executor_gives_the_same_library(film: Path, tmp_path: Path, execu
     assert report.workers == 2
     with Library.open(alone) as first, Library.open(together) as second:
         for video in first.videos():
-            assert first.clips(video.video_id) == second.clips(video.video_id)
-            assert first.texts(video.video_id) == second.texts(video.video_id)
+            clips = first.clips(video.video_id)
+            assert clips == second.clips(video.video_id)
+            assert first.texts(clips) == second.texts(clips)
         assert len(first.videos()) == len(second.videos()) == 2
 
 
@@ -158,8 +159,8 @@ def test_a_full_disk_stops_the_run_and_leaves_the_library_whole(
     make_video(other, seconds=3)
     with Library.open(library) as opened:
         # SQLite itself says "database or disk is full" when it may not grow.
-        pages = opened.connection.execute("PRAGMA page_count").fetchone()[0]
-        opened.connection.execute(f"PRAGMA max_page_count = {pages}")
+        pages = opened._db.execute("PRAGMA page_count").fetchone()[0]
+        opened._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(LibraryError, match="full"):
             videopipe.index([other], opened, config=LOCAL)
     with Library.open(library) as opened:

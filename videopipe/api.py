@@ -123,6 +123,8 @@ def _opened(library: PathLike | Library | None, *, create: bool) -> Library | nu
 def _ensure(library: Library, video: PathLike, config: Config, observer: Observer | None) -> str:
     """The id of ``video`` in ``library``, indexed first where needed."""
     path = Path(video)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: index it, then ask with --library.")
     held: Video | None = None if path.is_file() else library.find(os.fspath(video))
     if held is not None:
         return held.video_id
