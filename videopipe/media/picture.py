@@ -65,7 +65,9 @@ def fitted(width: int, height: int, short_side: int | None) -> tuple[int, int]:
 class Painter:
     """Turns decoded frames into RGB pictures of one display size.
 
-    Scaling and colour conversion are one pass of swscale over the YUV planes.
+    Scaling and colour conversion are one pass of swscale over the YUV planes. The turn of the first
+    frame is that of all: PyAV's side data and its frame refer to each other, so that each frame
+    asked for it would stay in memory until the garbage collector comes by.
     """
 
     def __init__(self, width: int, height: int) -> None:
@@ -73,14 +75,16 @@ class Painter:
 
         self.width, self.height = width, height
         self._reformatter = VideoReformatter()
+        self._turn: Turn | None = None
 
     def paint(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """uint8 RGB ``[height, width, 3]``."""
         from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
-        turn = Turn.of(frame)
+        if self._turn is None:
+            self._turn = Turn.of(frame)
         width, height = self.width, self.height
-        if turn.transposed:
+        if self._turn.transposed:
             width, height = height, width
         untagged_hd = frame.colorspace == _UNSPECIFIED and frame.height > _SD_HEIGHT
         image = self._reformatter.reformat(
@@ -93,4 +97,4 @@ class Painter:
             interpolation=Interpolation.AREA,
             threads=1,
         )
-        return turn.apply(np.asarray(image.to_ndarray(), np.uint8))
+        return self._turn.apply(np.asarray(image.to_ndarray(), np.uint8))
