@@ -105,7 +105,7 @@ def exhaustive(library: Library, query: str, k: int) -> list[tuple[Clip, float]]
         weights[term] = rarity * (0.1 if term in STOP_WORDS else 1)
     best: dict[Clip, tuple[float, float]] = {}
     for text in texts:
-        cosine = round(float(text.embedding @ vector), 6)
+        cosine = round(float(text.embedding.astype(np.float64) @ vector), 9)
         held = sum(weight for term, weight in weights.items() if term in index_terms(text.text))
         covered = held / (0.25 + sum(weights.values()))
         meant = min(max((cosine - noise) / (1 - noise), 0), 1)

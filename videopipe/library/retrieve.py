@@ -33,7 +33,8 @@ _FLOOR = 0.1
 _READ_BELOW, _FOREIGN_FROM = 0.25, 0.5
 _WORDS = 0.8
 _DOCUMENTS_PER_CLIP = 4
-_DIGITS = 6
+_DIGITS = 9
+_SINGLE = 1e-6  # what FAISS, in single precision, may be off
 
 _TEXTS = "texts JOIN clips ON clips.id = texts.clip JOIN videos ON videos.id = clips.video"
 
@@ -165,39 +166,37 @@ class _Ranking:
         query, count = self._query, _DOCUMENTS_PER_CLIP * k
         while True:
             ids, cosines = self._index.search(query.vector, count, self._within)
-            ranked = self._scored(ids, cosines)
+            ranked = self._scored(ids)
             if len(ids) == self._total:
                 return ranked
             clips = merge_by_clip((text.clip for text in ranked), k)
             last = next(text for text in ranked if text.clip == clips[-1])
             # Of the texts that were not fetched, none is closer than the last one that was.
-            nearest = cosines[-1:].round(_DIGITS)
+            nearest = cosines[-1:] + _SINGLE
             bound = query.score(nearest, np.zeros(1))[0], nearest[0]
             if len(clips) == k and (last.score, last.cosine) > bound:
                 possible = query.score(nearest, self._covered) >= last.score
                 extra = np.setdiff1d(self._worded[possible], ids, assume_unique=True)
-                return sorted(ranked + self._exact(extra), key=_best_first)
+                return sorted(ranked + self._scored(extra), key=_best_first)
             count *= 4
 
     def of_clips(self, clips: Sequence[tuple[str, int]]) -> list[Scored]:
         """All texts of clips within the scope, ranked."""
         rows = self._db.execute(
             f"SELECT texts.id FROM {_TEXTS} WHERE (video_id, number) IN "
-            "(SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+            "(SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))",
             (json.dumps(clips),),
         )
         ids = np.fromiter((row[0] for row in rows), np.int64)
-        return self._exact(ids if self._within is None else np.intersect1d(ids, self._within))
+        return self._scored(ids if self._within is None else np.intersect1d(ids, self._within))
 
-    def _exact(self, ids: Ids) -> list[Scored]:
-        return self._scored(ids, self._index.vectors(ids) @ self._query.vector)
-
-    def _scored(self, ids: Ids, cosines: NDArray[np.floating]) -> list[Scored]:
+    def _scored(self, ids: Ids) -> list[Scored]:
         covered = np.zeros(len(ids))
         held = np.isin(ids, self._worded)
         covered[held] = self._covered[np.searchsorted(self._worded, ids[held])]
-        # Rounded, so that equal texts tie although FAISS and NumPy add up in different orders.
-        cosines = cosines.astype(np.float64).round(_DIGITS)
+        # In double precision and rounded, so that equal texts tie.
+        vectors = self._index.vectors(ids).astype(np.float64)
+        cosines = (vectors @ self._query.vector).round(_DIGITS)
         scores = self._query.score(cosines, covered)
         rows = self._db.execute(
             f"SELECT texts.id, video_id, number FROM {_TEXTS} "
