@@ -48,6 +48,12 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cell: int) -> Floats
     return fine.clip(0, 1)
 
 
+def grain(rng: np.random.Generator) -> Picture:
+    """A faint texture to be added, so that flat paint looks less drawn."""
+    levels = (20 * noise(rng, (HEIGHT, WIDTH), 5)).astype(np.uint8)
+    return np.repeat(levels[..., None], 3, axis=2)
+
+
 def paint(image: Picture, alpha: Floats, colour: Colour | Floats) -> None:
     """Blend a colour into the image in place by ``alpha`` (clipped to 0..1), ``[H, W]``."""
     blended = image + np.clip(alpha, 0, 1)[..., None] * (np.asarray(colour) - image)

@@ -19,6 +19,7 @@ from videopipe.evaluate._demo_canvas import (
     below,
     disc,
     glow,
+    grain,
     noise,
     paint,
     polygon,
@@ -97,6 +98,7 @@ def snow(rng: np.random.Generator) -> Draw:
             top, half = foot - tall * (0.4 + step * 0.3), tall * (0.28 - step * 0.07)
             low = top + tall * 0.45
             polygon(land, [(x, top), (x - half, low), (x + half, low)], (92, 112, 118))
+    cv2.add(land, grain(rng), dst=land)
     across, down = rng.uniform(0, 1, (2, 420)) * [[WIDTH], [HEIGHT]]
     near = rng.uniform(0.3, 1, 420)
 

@@ -22,6 +22,7 @@ from videopipe.evaluate._demo_canvas import (
     below,
     disc,
     glow,
+    grain,
     noise,
     paint,
     polygon,
@@ -97,6 +98,7 @@ def gears(rng: np.random.Generator) -> Draw:
         (790 + 260 * np.cos(np.pi / 12), 390 - 260 * np.sin(np.pi / 12), 130, 12, 0.0),
     )
     tint = int(rng.integers(0, 20))
+    surface = grain(rng)
 
     def draw(t: float) -> Picture:
         image = background.copy()
@@ -117,6 +119,7 @@ def gears(rng: np.random.Generator) -> Draw:
                 edge = np.stack([x + hole * np.cos(b), y + hole * np.sin(b)], axis=1)
                 polygon(image, edge, (12, 40, 46))
             disc(image, x, y, radius * 0.12, (216, 200, 130))
+        cv2.add(image, surface, dst=image)
         return image
 
     return draw
@@ -130,6 +133,7 @@ def pendulum(rng: np.random.Generator) -> Draw:
     cv2.rectangle(wall, (362, 0), (918, 668), (24, 10, 10), -1)
     shine = glow(90, (70, 62, 34))
     phase = rng.uniform(0, 0.4)
+    cv2.add(wall, grain(rng), dst=wall)
 
     def draw(t: float) -> Picture:
         image = wall.copy()
@@ -164,6 +168,7 @@ def city(rng: np.random.Generator) -> Draw:
                 lights += [(u, v, float(rng.random())) for u, v in cells]
             x += width + int(rng.integers(2, 14))
     cv2.rectangle(night, (0, 640), (WIDTH, HEIGHT), (12, 8, 24), -1)
+    cv2.add(night, grain(rng), dst=night)
     speeds = rng.uniform(90, 210, 14) * rng.choice([-1, 1], 14)
     starts = rng.uniform(0, WIDTH, 14)
 

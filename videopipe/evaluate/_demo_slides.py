@@ -12,7 +12,7 @@ from videopipe.evaluate._demo_canvas import HEIGHT, WIDTH
 from videopipe.evaluate._demo_script import Part
 
 _MARGIN = 96
-_PAPER, _INK, _QUIET, _LINE = "#0E1420", "#F3F1EC", "#8A93A6", "#2A3448"
+_PAPER, _INK, _QUIET, _LINE = "#1A2233", "#F5F3EE", "#97A0B3", "#3A465E"
 # Curves are drawn this much larger and reduced, because ImageDraw does not smooth them.
 _SMOOTH = 4
 

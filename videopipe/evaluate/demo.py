@@ -42,7 +42,7 @@ _CUE_SECONDS = (4.0, 8.0)
 _MILLISECOND = Fraction(1, 1000)
 _X264 = {
     "preset": "ultrafast",
-    "crf": "25",
+    "crf": "26",
     "g": str(30 * _RATE),
     "threads": "2",  # the bits depend on it, so it does not follow the machine
 }
