@@ -37,6 +37,7 @@ def written(
     points: int = 48,
     at: tuple[int, int] = (80, 80),
     ink: tuple[int, int, int] = (20, 20, 40),
+    outline: int = 0,
 ) -> Picture:
     """A picture of ``size`` with ``lines`` of text in it."""
     if isinstance(background, int):
@@ -46,7 +47,14 @@ def written(
     pen = ImageDraw.Draw(image)
     font = ImageFont.load_default(points)
     for row, line in enumerate(lines):
-        pen.text((at[0], at[1] + int(row * points * 1.5)), line, ink, font)
+        pen.text(
+            (at[0], at[1] + int(row * points * 1.5)),
+            line,
+            ink,
+            font,
+            stroke_width=outline,
+            stroke_fill=(0, 0, 0),
+        )
     return np.asarray(image, np.uint8)
 
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -18,7 +19,7 @@ def edges(clips):
 def tiles(clips, duration):
     assert clips[0].start == 0.0
     assert clips[-1].end == duration
-    assert all(a.end == b.start for a, b in zip(clips, clips[1:], strict=False))
+    assert all(a.end == b.start for a, b in itertools.pairwise(clips))
     assert all(clip.end > clip.start for clip in clips)
     assert [clip.index for clip in clips] == list(range(len(clips)))
 
@@ -54,7 +55,7 @@ def test_no_division_crosses_fewer_cuts(lengths):
     crossed = sum(cut not in kept for cut in cuts)
     for mask in range(2 ** len(cuts)):
         chosen = [0.0, *(cut for i, cut in enumerate(cuts) if mask >> i & 1), duration]
-        if all(b - a >= 10 for a, b in zip(chosen, chosen[1:], strict=False)):
+        if all(b - a >= 10 for a, b in itertools.pairwise(chosen)):
             assert crossed <= len(cuts) - mask.bit_count()
 
 

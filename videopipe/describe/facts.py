@@ -17,7 +17,7 @@ from videopipe.describe.colours import dominant_colours
 from videopipe.describe.faces import Faces
 from videopipe.scan import Signals
 from videopipe.scan.shots import black_frames
-from videopipe.scan.signals import SCREEN_FLATNESS
+from videopipe.scan.signals import SCREEN_BACKDROP
 from videopipe.types import Clip, ClipText, TimedText
 
 _Mask = NDArray[np.bool_]
@@ -87,7 +87,7 @@ def _facts(
         yield TimedText(start, end, "The screen is black.")
     if not len(shown):
         return
-    screen = (signals.flatness >= SCREEN_FLATNESS) & (signals.text >= _SCREEN_TEXT)
+    screen = (signals.backdrop >= SCREEN_BACKDROP) & (signals.text >= _SCREEN_TEXT)
     is_screen = float(np.mean(screen[shown])) > 0.5
     if is_screen:
         yield whole("A slide or screen with text.")

@@ -67,8 +67,8 @@ class Reader:
         found, _ = self._engine(np.ascontiguousarray(frame[..., ::-1]), use_cls=False)
         lines = []
         for box, text, confidence in found or ():
-            corners = np.asarray(box)
-            (left, top), (right, bottom) = corners.min(0), corners.max(0)
+            corners = np.asarray(box, dtype=float)
+            (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
             line = Line(" ".join(text.split()), float(confidence), left, top, right, bottom)
             if self._trusted(line):
                 lines.append(line)

@@ -13,7 +13,7 @@ from videopipe.scan.text import TextWatch
 from videopipe.types import FrameBatch
 
 HUES, SATURATIONS, VALUES = 12, 4, 4
-SCREEN_FLATNESS = 0.6  # from here on a picture looks drawn, not filmed
+SCREEN_BACKDROP = 0.65  # from here on a picture looks printed or drawn, not filmed
 _THUMB = 12
 _CENTRED = ((np.arange(256) + 7) % 180).astype(np.uint8)  # half a bin on, so that red is one bin
 _CHANGED = 8  # grey levels that a block must differ by to count as changed
@@ -29,8 +29,8 @@ class Signals:
         contrast: float32 ``[T]``, standard deviation of the brightness, 0-128.
         sharpness: float32 ``[T]``, variance of the Laplacian.
         colourfulness: float32 ``[T]``, mean difference between colour channels, 0-255.
-        flatness: float32 ``[T]``, share of the lit picture without any texture, 0-1: high on
-            slides and screens.
+        backdrop: float32 ``[T]``, share of the lit picture that has its commonest grey, 0-1: high
+            on slides, screens and pages.
         motion: float32 ``[T]``, mean absolute difference to the frame before, 0-255; first 0.
         changed: float32 ``[T]``, share of the picture that differs from the frame before, 0-1.
         anchored: float32 ``[T]``, share of the edges that stayed where they were, 0-1:
@@ -52,7 +52,7 @@ class Signals:
     contrast: NDArray[np.float32]
     sharpness: NDArray[np.float32]
     colourfulness: NDArray[np.float32]
-    flatness: NDArray[np.float32]
+    backdrop: NDArray[np.float32]
     motion: NDArray[np.float32]
     changed: NDArray[np.float32]
     anchored: NDArray[np.float32]
@@ -93,7 +93,7 @@ def measure(
     for batch in batches:
         for time, frame in zip(batch.times.tolist(), batch.frames, strict=True):
             before = _measure_frame(frame, before, columns)
-            watch.add(time, before.grey, columns["flatness"][-1] >= SCREEN_FLATNESS)
+            watch.add(time, before.grey, columns["backdrop"][-1] >= SCREEN_BACKDROP)
         columns["times"].extend(batch.times.tolist())
         if progress and len(batch):
             progress(float(batch.times[-1]))
@@ -141,7 +141,7 @@ def _measure_frame(
     columns["luma"].append(mean.item())
     columns["contrast"].append(deviation.item())
     columns["sharpness"].append(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item() ** 2)
-    columns["flatness"].append(_flatness(grey))
+    columns["backdrop"].append(_backdrop(grey))
     _measure_colour(frame[::2, ::2], columns)
     columns["thumb"].append(cv2.resize(grey, (_THUMB, _THUMB), interpolation=3).ravel())
     columns["phash"].append(_phash(grey))
@@ -194,17 +194,14 @@ def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> 
     columns["colourfulness"].append(float(cv2.mean(spread)[0]))
 
 
-def _flatness(grey: NDArray[np.uint8]) -> float:
-    """Share of the pixels brighter than black that equal their neighbours."""
+def _backdrop(grey: NDArray[np.uint8]) -> float:
     import cv2
 
-    kernel = np.ones((3, 3), np.uint8)
-    spread = cv2.subtract(cv2.dilate(grey, kernel), cv2.erode(grey, kernel))
-    lit = grey > 24  # black bars and dark film are flat, too, and say nothing
-    count = int(np.count_nonzero(lit))
-    if count < 0.02 * grey.size:
+    counts = cv2.calcHist([grey], [0], None, [32], [0, 256]).ravel()
+    lit = counts[3:]  # black bars and dark film are even, too, and say nothing
+    if lit.sum() < 0.02 * grey.size:
         return 0.0
-    return float(np.count_nonzero((spread <= 2) & lit)) / count
+    return float((lit[:-1] + lit[1:]).max() / lit.sum())
 
 
 def _phash(grey: NDArray[np.uint8]) -> int:

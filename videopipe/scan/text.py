@@ -22,13 +22,19 @@ _SCREEN = 0.5  # drawn pictures have no noise: there the limits are this much lo
 _LINE_SHAPE, _LINE_WIDTH = 1.3, 60  # width by height, or pixels: a line or block of text
 _STEADY = 0.75  # share of the strokes in a window that stay where text stands still
 _WORD = 40  # pixels whose window is mostly new: a short word
+_FORGOTTEN = 0.25  # share of the strokes read that are left when a text has gone
 _BUSY = 0.3  # area still arriving, by the area that has settled, from which to wait
+_SCROLL, _SCROLL_SECONDS = 0.5, 3.0  # share of all text that moves in scrolling; pace of reading
 _PATIENCE = 4.0  # seconds to wait for a picture to settle
 
 
 @dataclass(slots=True)
 class _Sample:
-    """One frame's strokes: ``strokes`` inside text-like blocks, ``faint`` everywhere."""
+    """One frame's strokes, uint8 ``[H, W, 2]``: steps to brighter and to darker, 0 or 255.
+
+    ``strokes`` are the strong ones inside text-like blocks, ``faint`` also the weak, everywhere.
+    The sign keeps the letters of one subtitle from being taken for those of the next.
+    """
 
     index: int
     time: float
@@ -62,6 +68,8 @@ class TextWatch:
         if before is not None:
             self._follow(before, sample, screen)
         self.kept.append(self._still_there(sample))
+        if self.kept[-1] < _FORGOTTEN:
+            self._read = None  # when it comes back it is read again, for its time
 
     def finish(self) -> None:
         """Mark what was still waiting to settle when the video ended."""
@@ -90,11 +98,14 @@ class TextWatch:
                 self._mark(sample, unread)
             else:
                 self._pending = (sample, unread)
-        elif moving >= _WORD and screen:  # scrolling never settles: read it every few seconds
+        elif screen and moving >= max(_WORD, _SCROLL * _words(sample.strokes)):
+            # Scrolling never settles: once it is going, read it every few seconds.
+            last_read = -np.inf if self._read is None else self._read.time
             if self._waiting_since is None:
                 self._waiting_since = sample.time
-            elif sample.time - self._waiting_since >= _PATIENCE:
+            elif sample.time - last_read >= _SCROLL_SECONDS:
                 self._mark(sample, arriving)
+                self._waiting_since = sample.time
         elif self._pending is None:
             self._waiting_since = None
 
@@ -120,14 +131,21 @@ def _strokes(index: int, time: float, grey: NDArray[np.uint8], screen: bool) -> 
     import cv2
 
     wide = cv2.copyMakeBorder(grey, 0, 0, 1, 1, cv2.BORDER_REPLICATE)
-    steps = cv2.absdiff(wide[:, 2:], wide[:, :-2])
+    left, right = wide[:, :-2], wide[:, 2:]
+    steps = cv2.merge([cv2.subtract(right, left), cv2.subtract(left, right)])
     scale = _SCREEN if screen else 1.0
     strokes = cv2.threshold(steps, _STROKE * scale, 255, cv2.THRESH_BINARY)[1]
     faint = cv2.threshold(steps, _FAINT * scale, 255, cv2.THRESH_BINARY)[1]
-    dense = cv2.threshold(cv2.blur(strokes, _WINDOW), 255 * _TEXT_DENSITY, 255, cv2.THRESH_BINARY)[
-        1
-    ]
-    return _Sample(index, time, cv2.bitwise_and(strokes, dense), faint)
+    dense = (_density(strokes) > 255 * _TEXT_DENSITY).astype(np.uint8)
+    return _Sample(index, time, cv2.bitwise_and(strokes, strokes, mask=dense), faint)
+
+
+def _density(mask: _Mask) -> NDArray[np.uint8]:
+    """Share of the window around each pixel that is set, either sign, 0-255, ``[H, W]``."""
+    import cv2
+
+    share: NDArray[np.uint8] = cv2.blur(cv2.max(mask[..., 0], mask[..., 1]), _WINDOW)
+    return share
 
 
 def _settled(sample: _Sample, before: _Sample) -> _Mask:
@@ -135,7 +153,7 @@ def _settled(sample: _Sample, before: _Sample) -> _Mask:
     import cv2
 
     stayed = cv2.bitwise_and(sample.strokes, before.faint)
-    steady = cv2.blur(stayed, _WINDOW) >= cv2.blur(sample.strokes, _WINDOW) * _STEADY
+    steady = _density(stayed) >= _density(sample.strokes) * _STEADY
     settled: _Mask = cv2.bitwise_and(stayed, stayed, mask=steady.astype(np.uint8))
     return settled
 
@@ -144,7 +162,7 @@ def _words(mask: _Mask) -> int:
     """Pixels of the places where strokes of ``mask`` alone are as dense as text and form a line."""
     import cv2
 
-    half = cv2.blur(mask, _WINDOW)[::2, ::2]  # nothing finer is left after the blur
+    half = _density(mask)[::2, ::2]  # nothing finer is left after the blur
     dense = (half > 255 * 0.75 * _TEXT_DENSITY).astype(np.uint8)
     if not dense.any():
         return 0
