@@ -92,7 +92,8 @@ def plan(table: PacketTable, wanted: Sequence[int]) -> list[Run]:
         members = [index]
         while spans and first <= spans[-1][1][-1]:
             earlier, others = spans.pop()
-            first, members = min(first, earlier), others + members
+            others.extend(members)
+            first, members = min(first, earlier), others
         spans.append((first, members))
     return [Run(first, members[-1], frozenset(members)) for first, members in spans]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, takewhile
@@ -52,13 +53,13 @@ class Reader:
         They come in display order within a run, each packet of the file decoded once at most.
         """
         for run in plan(self._table, sorted(wanted)):
-            expected = sorted(run.wanted, key=lambda index: (self._table.pts[index], index))
+            expected = deque(sorted(run.wanted, key=lambda index: (self._table.pts[index], index)))
             early: dict[int, VideoFrame] = {}
             for index, frame in self._decode(run):
                 early[index] = frame
                 while expected and (expected[0] in early or len(early) > _LATE):
-                    yield expected[0], early.pop(expected[0], None)
-                    del expected[0]
+                    due = expected.popleft()
+                    yield due, early.pop(due, None)
             for index in expected:
                 yield index, early.get(index)
 
