@@ -55,6 +55,8 @@ def record(
     return VideoRecord(
         video_id=video_id,
         path=path,
+        size=path.stat().st_size if path.exists() else 0,
+        mtime_ns=path.stat().st_mtime_ns if path.exists() else 0,
         info={"duration_s": 10.0 * len(clips), "codec": "h264"},
         config_hash=config_hash,
         clips=tuple(made),

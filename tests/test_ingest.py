@@ -84,7 +84,9 @@ def test_records_hold_clips_texts_vectors_and_signals(film: Path, tmp_path: Path
         assert signals["times"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_changed_moved_and_copied_files_are_told_apart(film: Path, tmp_path: Path) -> None:
+def test_changed_moved_and_copied_files_are_told_apart(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     library, path = tmp_path / "library", tmp_path / "a.mp4"
     shutil.copy(film, path)
     assert outcomes(index(library, path)) == {"a.mp4": "indexed"}
@@ -95,6 +97,8 @@ def test_changed_moved_and_copied_files_are_told_apart(film: Path, tmp_path: Pat
     assert outcomes(index(library, moved, copy)) == {"b.mp4": "unchanged", "c.mp4": "duplicate"}
     moved.touch()
     assert outcomes(index(library, moved)) == {"b.mp4": "unchanged"}
+    monkeypatch.chdir(tmp_path)
+    assert outcomes(index(library, Path("b.mp4"))) == {"b.mp4": "unchanged"}
 
     make_video(moved, seconds=2, size=(320, 180))
     assert outcomes(index(library, moved)) == {"b.mp4": "indexed"}

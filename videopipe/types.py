@@ -173,12 +173,15 @@ class ClipText:
 class VideoRecord:
     """All that indexing one video produced: what a worker returns and the library stores.
 
-    ``signals`` are per-frame arrays by name (``times [T]`` among them). ``config_hash`` names the
-    settings they were made with.
+    ``size`` (bytes) and ``mtime_ns`` are the file's from before it was read, so that a file that
+    changes meanwhile is seen to have changed. ``signals`` are per-frame arrays by name (``times
+    [T]`` among them). ``config_hash`` names the settings they were made with.
     """
 
     video_id: str
     path: Path
+    size: int
+    mtime_ns: int
     info: dict[str, Any]
     config_hash: str
     clips: tuple[Clip, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from videopipe.types import ClipText, Source, TimedText
@@ -31,22 +31,34 @@ class Passage:
 def passages(texts: Iterable[ClipText]) -> list[Passage]:
     """The passages of ``texts`` (given in clip order), in time order, each once.
 
-    A line that two clips share (a cue across their boundary) counts once, so that sentences run on
-    over clip boundaries when the neighbouring clips' texts are given too.
+    What two clips share (a cue across their boundary, a slide that stays) counts once, so that
+    sentences run on over clip boundaries when the neighbouring clips' texts are given too.
     """
-    lines: dict[tuple[str, Source], dict[TimedText, None]] = {}
+    lines: dict[tuple[str, Source], list[TimedText]] = {}
     for text in texts:
-        held = lines.setdefault((text.clip.video_id, text.source), {})
-        held.update(dict.fromkeys(text.lines))
+        lines.setdefault((text.clip.video_id, text.source), []).extend(text.lines)
     found = []
     for (video_id, source), members in lines.items():
-        # By start alone: lines that came up together stay in reading order.
-        ordered = sorted(members, key=lambda line: line.start)
-        for group in _groups(source, ordered):
+        for group in _groups(source, _continued(members)):
             joined = (" " if source != "ocr" else " / ").join(line.text for line in group)
             end = max(line.end for line in group)
             found.append(Passage(video_id, source, group[0].start, end, joined))
     return sorted(found, key=lambda p: (p.video_id, p.start, p.end, p.source))
+
+
+def _continued(lines: Iterable[TimedText]) -> list[TimedText]:
+    """Lines by start, those that go on where they left off joined into one."""
+    joined: list[TimedText] = []
+    latest: dict[str, int] = {}
+    # By start alone: lines that came up together stay in reading order.
+    for line in sorted(lines, key=lambda line: line.start):
+        place = latest.get(line.text)
+        if place is not None and line.start <= joined[place].end:
+            joined[place] = replace(joined[place], end=max(joined[place].end, line.end))
+        else:
+            latest[line.text] = len(joined)
+            joined.append(line)
+    return joined
 
 
 def _groups(source: Source, lines: Sequence[TimedText]) -> list[list[TimedText]]:

@@ -87,6 +87,9 @@ def verify(library: LibraryDir = None) -> None:
     """Check a library for damage; exits with 1 when there is any."""
     with _open(library) as opened:
         problems = opened.verify()
+        gone = [video.path for video in opened.videos() if not video.path.exists()]
+    for path in gone:
+        print(f"note: the file {path} is gone; it can be searched but not shown.", file=sys.stderr)
     for problem in problems:
         print(problem)
     if problems:

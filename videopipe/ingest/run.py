@@ -168,7 +168,7 @@ def _plan(
     jobs: list[Job] = []
     unchanged: list[tuple[Path, Video]] = []
     for path in paths:
-        known = by_path.get(path)
+        known = by_path.get(path.absolute())
         try:
             stat = path.stat()
         except OSError:
@@ -189,11 +189,16 @@ def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) 
         return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
     if isinstance(event.result, Unchanged):
         video = by_id[event.result.video_id]
-        if video.path == path or not video.path.exists():
-            library.remember_path(video.video_id, path)
-            status: Status = "unchanged" if video.path == path else "moved"
-            return _outcome_of(path, video, status, "" if video.path == path else f"{video.path}")
-        return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
+        in_place = video.path == path.absolute()
+        if not in_place and video.path.exists():
+            return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
+        library.remember_path(video.video_id, path)
+        return _outcome_of(
+            path,
+            video,
+            "unchanged" if in_place else "moved",
+            "" if in_place else f"was {video.path}",
+        )
     record: VideoRecord = event.result
     library.put(record, event.job.config.embed.model)
     return VideoOutcome(

@@ -47,6 +47,7 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
     warnings: list[str] = []
     with stage("probe"):
         info = probe(job.path)
+        stat = job.path.stat()
         video_id = info.video_id
     if video_id in job.current:
         return Unchanged(video_id)
@@ -84,6 +85,8 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
     return VideoRecord(
         video_id=video_id,
         path=job.path,
+        size=stat.st_size,
+        mtime_ns=stat.st_mtime_ns,
         info=info.to_dict(),
         config_hash=config.index_hash(),
         clips=tuple(clips),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -83,7 +84,10 @@ class _SentenceEncoder:
 
 
 def _load(name: str) -> Any:
-    from sentence_transformers import SentenceTransformer
+    with warnings.catch_warnings():
+        # In a notebook without widgets tqdm complains on import; there are no bars here.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from sentence_transformers import SentenceTransformer
     from transformers.utils import logging as progress
 
     where, local = name, Path(name).is_dir()

@@ -148,24 +148,6 @@ class Library:
             )
 
     @_explained
-    def known_digest(self, path: Path, size: int, mtime_ns: int) -> str | None:
-        """The id of the video at ``path``, if the file has not been touched since it was stored."""
-        row = self._db.execute(
-            "SELECT video_id FROM videos WHERE path = CAST(? AS TEXT) AND size = ? "
-            "AND mtime_ns = ?",
-            (rows.encoded(path.absolute()), size, mtime_ns),
-        ).fetchone()
-        return row and str(row[0])
-
-    @_explained
-    def is_current(self, video_id: str, config_hash: str) -> bool:
-        """Whether the video is held as made with the settings ``config_hash``."""
-        row = self._db.execute(
-            "SELECT 1 FROM videos WHERE video_id = ? AND config_hash = ?", (video_id, config_hash)
-        ).fetchone()
-        return row is not None
-
-    @_explained
     def videos(self) -> list[Video]:
         """All videos, by path."""
         return list(rows.videos(self._db))

@@ -44,12 +44,6 @@ def problems(folder: Path, db: sqlite3.Connection) -> Iterator[str]:
         yield f"Row {row} of {table} has lost its row of {parent}; index the video again."
     yield from _words(db)
     yield from _vectors(folder, db)
-    for video_id, path in db.execute("SELECT video_id, path FROM videos ORDER BY path"):
-        if not Path(path).exists():
-            yield (
-                f"The file of video {video_id[:8]} is not at {path} any more; index it where it is "
-                f"now, or remove it from the library."
-            )
 
 
 def _words(db: sqlite3.Connection) -> Iterator[str]:
