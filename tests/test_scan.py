@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from pictures import SIZE, batches, scene, written
+from pictures import SIZE, batches, scene, small, written
 
 from videopipe.scan import Signals, find_cuts, measure
 
@@ -42,12 +42,12 @@ def test_any_shape_of_picture_is_measured(size):
     assert all(np.isfinite(array.astype(float)).all() for array in measured.to_arrays().values())
 
 
-def test_brightness_colour_and_flatness_measure_what_they_say():
-    slide, film, grey = written(["Some words"]), scene(3), np.full((224, 398, 3), 100, np.uint8)
-    measured = signals([np.zeros_like(grey), slide[:224, :398], film, grey], noise=0)
+def test_brightness_colour_and_backdrop_measure_what_they_say():
+    page, film, grey = written(["Some words"]), scene(3), np.full((224, 398, 3), 100, np.uint8)
+    measured = signals([np.zeros_like(grey), page[:224, :398], film, grey], noise=0)
     assert measured.luma[0] == 0
     assert measured.luma[3] == pytest.approx(100, abs=1)
-    assert measured.flatness[1] > 0.8 > 0.6 > measured.flatness[2]
+    assert measured.backdrop[1] > 0.8 > 0.5 > measured.backdrop[2]
     assert measured.colourfulness[3] == 0
     assert measured.colourfulness[2] > 20
     assert np.abs(measured.histogram.sum(1).astype(int) - 255).max() < 40
@@ -114,3 +114,14 @@ def test_regular_key_frames_do_not_suggest_cuts():
     wide = scene(12, (1200, 224), detail=40)
     pan = [wide[:, x : x + SIZE[0]] for x in range(0, 800, 40)]
     assert find_cuts(signals(pan), np.arange(0, 20, 2.0)) == []
+
+
+def slide(*lines):
+    return small(written(["A course in optics", *lines], points=40))
+
+
+def test_a_new_slide_is_a_cut_and_one_more_line_on_it_is_not():
+    grows = [("Light bends", "at the surface", "of water and glass")[:n] for n in (1, 2, 3)]
+    frames = [slide(*lines) for lines in grows for _ in range(5)]
+    frames += [slide("Lenses gather it", "mirrors turn it back", "and prisms part it")] * 5
+    assert find_cuts(signals(frames), NONE) == [15.0]

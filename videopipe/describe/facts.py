@@ -29,7 +29,8 @@ _GREY_FILM = 25.0  # contrast of a grey picture that shows something
 _COLOURFUL = 2  # colours besides greys and browns
 _SCREEN_TEXT = 0.005  # share of the picture that looks like text on a slide
 _FAST_SHOT = 3.0  # seconds a shot lasts on average where cutting is fast
-_STILL, _MOVING = 1.5, 30.0  # mean grey level difference in a second
+_STILL = 0.005  # share of the picture that changes in a second where nothing moves
+_MOTION = 30.0  # mean grey level difference in a second from which there is a lot of motion
 _ANCHORED, _ADRIFT = 0.65, 0.35  # share of the edges that stay: before a fixed, a moving camera
 _CHANGES = 0.5  # share of the picture that changes when the whole view moves
 _PAN = 0.02  # pictures a second that a pan covers at least
@@ -91,7 +92,9 @@ def _facts(
     is_screen = float(np.mean(screen[shown])) > 0.5
     if is_screen:
         yield whole("A slide or screen with text.")
-    for text in (_shots(clip, cuts), _picture(signals, shown), _brightness(signals, shown)):
+    else:
+        yield whole(_shots(clip, cuts))
+    for text in (_picture(signals, shown), _brightness(signals, shown)):
         if text:
             yield whole(text)
     # A step across a cut says nothing about motion.
@@ -146,10 +149,9 @@ def _brightness(signals: Signals, shown: NDArray[np.intp]) -> str:
 def _motion(signals: Signals, steps: NDArray[np.intp]) -> str:
     if len(steps) < 2:
         return ""
-    motion = float(np.median(signals.motion[steps]))
-    if motion < _STILL:
+    if np.median(signals.changed[steps]) < _STILL:
         return "Almost nothing moves."
-    return "A lot of motion." if motion > _MOVING else ""
+    return "A lot of motion." if np.median(signals.motion[steps]) > _MOTION else ""
 
 
 def _camera(signals: Signals, steps: NDArray[np.intp]) -> str:

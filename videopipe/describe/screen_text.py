@@ -90,7 +90,7 @@ def _continues(above: Line, below: Line) -> bool:
     overlap = min(above.right, below.right) - max(above.left, below.left)
     return (
         sizes[1] < 1.5 * sizes[0]
-        and -0.5 * sizes[0] < gap < 0.8 * sizes[0]
+        and -0.5 * sizes[0] < gap < sizes[0]
         and overlap > 0.5 * min(above.right - above.left, below.right - below.left)
         and abs(above.left - below.left) < 3 * sizes[1]
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.scan.signals import HUES, Signals
+from videopipe.scan.signals import HUES, SCREEN_BACKDROP, Signals
 
 _Floats = NDArray[np.float64]
 
@@ -18,6 +18,7 @@ _ENCODER = 0.75  # these limits where the encoder, too, saw a new scene
 _NEIGHBOURS = 3  # samples on either side
 _PART, _WHOLE = 0.35, 0.65  # share of the picture that is new: within a shot, at a cut
 _NOISE = 4.0  # grey levels: weaker structure is not compared
+_STOOD, _WENT = 0.8, 0.6  # share of the strokes read that are left: same slide, another
 _FLASH = 40.0  # grey levels by which a flash outshines both of its neighbours
 BLACK_LUMA = 20.0  # mean brightness below which a frame without contrast is black
 BLACK_CONTRAST = 2.5
@@ -27,8 +28,8 @@ def find_cuts(signals: Signals, keyframes: Sequence[float] | NDArray[np.float64]
     """Times at which a new shot begins, ascending, without 0.
 
     A cut is a change of colour and structure that stands out from its neighbourhood and is no
-    flash. A black stretch belongs to the shot before it, so that a fade is one cut, where the
-    picture comes back.
+    flash; a new slide is one, too. A black stretch belongs to the shot before it, so that a fade is
+    one cut, where the picture comes back.
 
     Args:
         keyframes: seconds, ascending. Encoders start a new group of pictures at a cut, so when
@@ -47,7 +48,8 @@ def find_cuts(signals: Signals, keyframes: Sequence[float] | NDArray[np.float64]
         )
         ease = _ENCODER if scene else 1.0
         stands_out = step[i] >= ease * max(_CUT, min(_SURE, _RISE * _surroundings(step, i)))
-        if black[i] or not (black[i - 1] or stands_out):
+        new_slide = _is_new_slide(signals, i)
+        if black[i] or not (black[i - 1] or stands_out or new_slide):
             continue
         if not black[i - 1] and (_is_flash(signals, i) or _is_flash(signals, i - 1)):
             continue
@@ -82,6 +84,13 @@ def _surroundings(step: _Floats, i: int) -> float:
     """Typical difference near sample ``i``, itself left out."""
     near = np.concatenate([step[max(1, i - _NEIGHBOURS) : i], step[i + 1 : i + 1 + _NEIGHBOURS]])
     return float(np.median(near)) if len(near) else 0.0
+
+
+def _is_new_slide(signals: Signals, i: int) -> bool:
+    """Text that stood on a slide or screen until now has gone; more lines on it do not count."""
+    drawn = min(signals.backdrop[i - 1 : i + 1]) >= SCREEN_BACKDROP
+    stood = signals.text_kept[i - 1] >= _STOOD and signals.text_fresh[i - 1] == 0
+    return bool(drawn and stood and signals.text_kept[i] <= _WENT)
 
 
 def _difference(signals: Signals, i: int, j: int) -> float:

@@ -176,7 +176,7 @@ def _edges(small: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _share_kept(edges: NDArray[np.uint8], before: NDArray[np.uint8]) -> float:
-    count = int(np.count_nonzero(edges))
+    count = np.count_nonzero(edges)
     return np.count_nonzero(edges & before) / count if count else 1.0
 
 
