@@ -95,7 +95,7 @@ class AnswerConfig:
 
     sentences: int = _key(3, "at most this many evidence sentences in an answer", 1, 20)
     min_score: float = _key(
-        0.3, "evidence that scores lower counts as no match, and the answer says so", 0, 1
+        0.35, "evidence that scores lower counts as no match, and the answer says so", 0, 1
     )
 
 

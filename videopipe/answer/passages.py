@@ -41,7 +41,9 @@ def passages(texts: Iterable[ClipText]) -> list[Passage]:
     for (video_id, source), members in lines.items():
         for group in _groups(source, _continued(members)):
             joined = (" " if source != "ocr" else " / ").join(line.text for line in group)
-            end = max(line.end for line in group)
+            ends = sorted(line.end for line in group)
+            # A block counts until half of it is gone: a title can stay when its slide goes.
+            end = ends[(len(ends) - 1) // 2] if source == "ocr" else ends[-1]
             found.append(Passage(video_id, source, group[0].start, end, joined))
     return sorted(found, key=lambda p: (p.video_id, p.start, p.end, p.source))
 

@@ -19,7 +19,7 @@ from videopipe.types import Source
 Score = Callable[[str, Sequence[str]], NDArray[np.float64]]
 """Scores texts against a query: ``(query, texts [N]) -> [N]`` in ``[0, 1]``."""
 
-CLOSE = 0.75
+CLOSE = 0.85
 """Passages that score at least this share of the best one belong to the answer, too."""
 PREFERENCE = 0.1
 """Added to a passage of the channel that the question asks for by name."""
