@@ -87,33 +87,50 @@ def measure(
         batches: frames in ascending time, all of one size, short side about 224 pixels.
         progress: told the time reached, in seconds, after every batch.
     """
-    columns: dict[str, list[Any]] = {field.name: [] for field in fields(Signals)}
+    columns = _Columns()
     watch = TextWatch()
     before: _Before | None = None
     for batch in batches:
         for time, frame in zip(batch.times.tolist(), batch.frames, strict=True):
-            before = _measure_frame(frame, before, columns)
-            watch.add(time, before.grey, columns["backdrop"][-1] >= SCREEN_BACKDROP)
-        columns["times"].extend(batch.times.tolist())
+            columns.add("times", time)
+            before, backdrop = _measure_frame(frame, before, columns)
+            watch.add(time, before.grey, backdrop >= SCREEN_BACKDROP)
         if progress and len(batch):
             progress(float(batch.times[-1]))
     watch.finish()
-    columns |= {"text": watch.amount, "text_fresh": watch.fresh, "text_kept": watch.kept}
-    return Signals(**{name: _column(name, values) for name, values in columns.items()})
+    text = {"text": watch.amount, "text_fresh": watch.fresh, "text_kept": watch.kept}
+    return Signals(**columns.arrays(), **{name: np.array(values) for name, values in text.items()})
 
 
-_SHAPES: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "times": (np.float64, ()),
-    "shift": (np.float32, (2,)),
-    "histogram": (np.uint8, (HUES * SATURATIONS * VALUES,)),
-    "thumb": (np.uint8, (_THUMB * _THUMB,)),
-    "phash": (np.uint64, ()),
+class _Columns:
+    """Rows as packed bytes: a float object for each number would weigh more than the numbers."""
+
+    def __init__(self) -> None:
+        self._packed = {name: bytearray() for name in _TYPES}
+
+    def add(self, name: str, value: Any) -> None:
+        self._packed[name] += np.asarray(value, _TYPES[name].base).tobytes()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            name: np.frombuffer(packed, _TYPES[name].base).reshape(-1, *_TYPES[name].shape)
+            for name, packed in self._packed.items()
+        }
+
+
+_TYPES: dict[str, np.dtype[Any]] = {
+    "times": np.dtype(np.float64),
+    **dict.fromkeys(
+        ("luma", "contrast", "sharpness", "colourfulness", "backdrop", "motion", "changed"),
+        np.dtype(np.float32),
+    ),
+    "anchored": np.dtype(np.float32),
+    "shift": np.dtype((np.float32, (2,))),
+    "shift_trust": np.dtype(np.float32),
+    "histogram": np.dtype((np.uint8, (HUES * SATURATIONS * VALUES,))),
+    "thumb": np.dtype((np.uint8, (_THUMB * _THUMB,))),
+    "phash": np.dtype(np.uint64),
 }
-
-
-def _column(name: str, values: list[Any]) -> NDArray[Any]:
-    kind, shape = _SHAPES.get(name, (np.float32, ()))
-    return np.array(values, dtype=kind).reshape(len(values), *shape)
 
 
 @dataclass(slots=True)
@@ -127,24 +144,27 @@ class _Before:
 
 
 def _measure_frame(
-    frame: NDArray[np.uint8], before: _Before | None, columns: dict[str, list[Any]]
-) -> _Before:
+    frame: NDArray[np.uint8], before: _Before | None, columns: _Columns
+) -> tuple[_Before, float]:
     import cv2
 
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     height, width = grey.shape
-    blocks = cv2.resize(grey, (max(2, width // 8), max(2, height // 8)), interpolation=3)
+    blocks = cv2.resize(
+        grey, (max(2, width // 8), max(2, height // 8)), interpolation=cv2.INTER_AREA
+    )
     small = cv2.resize(grey, (96, 64), interpolation=cv2.INTER_AREA).astype(np.float32)
     windowed = (small - small.mean()) * _HANNING
     edges = _edges(small)
     mean, deviation = cv2.meanStdDev(grey)
-    columns["luma"].append(mean.item())
-    columns["contrast"].append(deviation.item())
-    columns["sharpness"].append(cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item() ** 2)
-    columns["backdrop"].append(_backdrop(grey))
+    columns.add("luma", mean.item())
+    columns.add("contrast", deviation.item())
+    columns.add("sharpness", cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item() ** 2)
+    backdrop = _backdrop(grey)
+    columns.add("backdrop", backdrop)
     _measure_colour(frame[::2, ::2], columns)
-    columns["thumb"].append(cv2.resize(grey, (_THUMB, _THUMB), interpolation=3).ravel())
-    columns["phash"].append(_phash(grey))
+    columns.add("thumb", cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).ravel())
+    columns.add("phash", _phash(grey))
 
     motion = changed = anchored = trust = 0.0
     shift = (0.0, 0.0)
@@ -156,12 +176,12 @@ def _measure_frame(
         # beyond half a picture the transform wraps round, and the two have nothing in common
         shift = tuple(np.clip((right / small.shape[1], down / small.shape[0]), -0.5, 0.5))
         trust = min(max(trust, 0.0), 1.0)
-    columns["motion"].append(motion)
-    columns["changed"].append(changed)
-    columns["anchored"].append(anchored)
-    columns["shift"].append(shift)
-    columns["shift_trust"].append(trust)
-    return _Before(grey, edges, blocks, windowed)
+    columns.add("motion", motion)
+    columns.add("changed", changed)
+    columns.add("anchored", anchored)
+    columns.add("shift", shift)
+    columns.add("shift_trust", trust)
+    return _Before(grey, edges, blocks, windowed), backdrop
 
 
 def _edges(small: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -180,7 +200,7 @@ def _share_kept(edges: NDArray[np.uint8], before: NDArray[np.uint8]) -> float:
     return np.count_nonzero(edges & before) / count if count else 1.0
 
 
-def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> None:
+def _measure_colour(frame: NDArray[np.uint8], columns: _Columns) -> None:
     import cv2
 
     hsv = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2HSV)
@@ -188,10 +208,10 @@ def _measure_colour(frame: NDArray[np.uint8], columns: dict[str, list[Any]]) -> 
     counts = cv2.calcHist(
         [hsv], [0, 1, 2], None, [HUES, SATURATIONS, VALUES], [0, 180, 0, 256, 0, 256]
     )
-    columns["histogram"].append(np.rint(counts.ravel() * (255 / counts.sum())).astype(np.uint8))
+    columns.add("histogram", np.rint(counts.ravel() * (255 / counts.sum())).astype(np.uint8))
     # saturation * value is the spread between the largest and the smallest channel
     spread = cv2.multiply(hsv[..., 1], hsv[..., 2], scale=1 / 255)
-    columns["colourfulness"].append(float(cv2.mean(spread)[0]))
+    columns.add("colourfulness", float(cv2.mean(spread)[0]))
 
 
 def _backdrop(grey: NDArray[np.uint8]) -> float:
@@ -207,7 +227,9 @@ def _backdrop(grey: NDArray[np.uint8]) -> float:
 def _phash(grey: NDArray[np.uint8]) -> int:
     import cv2
 
-    low = cv2.dct(cv2.resize(grey, (32, 32), interpolation=3).astype(np.float32))[:8, :8]
+    low = cv2.dct(cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32))[
+        :8, :8
+    ]
     bits = (low > np.median(low)).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 

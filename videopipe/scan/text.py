@@ -7,6 +7,7 @@ nothing of letters; reading is the describe room's work.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +52,9 @@ class TextWatch:
     """
 
     def __init__(self) -> None:
-        self.amount: list[float] = []
-        self.fresh: list[float] = []
-        self.kept: list[float] = []
+        self.amount = array("f")
+        self.fresh = array("f")
+        self.kept = array("f")
         self._before: _Sample | None = None
         self._read: _Sample | None = None
         self._pending: tuple[_Sample, _Mask] | None = None
