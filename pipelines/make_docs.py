@@ -21,7 +21,10 @@ DEFAULTS_HEAD = """\
 # with --config FILE; single keys go with --set, for example --set scan.rate=2.
 
 """
-BLOCK = re.compile(r"(<!-- help: (?P<command>.*?) -->\n```text\n)(?P<body>.*?)(\n```)", re.DOTALL)
+BLOCK = re.compile(
+    r"(?P<head><!-- help: (?P<command>[^>]*?) -->\n```text\n).*?(?P<tail>^```$)",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def help_text(command: str) -> str:
@@ -42,13 +45,13 @@ def generated() -> dict[Path, str]:
     readme = ROOT / "README.md"
     return {
         ROOT / "configs" / "default.yaml": DEFAULTS_HEAD + to_yaml(Config()),
-        readme: BLOCK.sub(
-            lambda match: (
-                f"{match[1]}$ {match['command']} --help\n{help_text(match['command'])}{match[4]}"
-            ),
-            readme.read_text(encoding="utf-8"),
-        ),
+        readme: BLOCK.sub(_with_help, readme.read_text(encoding="utf-8")),
     }
+
+
+def _with_help(block: re.Match[str]) -> str:
+    command = block["command"]
+    return f"{block['head']}$ {command} --help\n{help_text(command)}\n{block['tail']}"
 
 
 def main() -> int:

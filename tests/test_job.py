@@ -31,6 +31,7 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
     dashboard = free_port()
     environment = {
         **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "RAY_AUTH_MODE": "disabled",
         "RAY_TMPDIR": "/tmp",
         "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}",

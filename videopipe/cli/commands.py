@@ -26,7 +26,7 @@ def ask(
     words: Annotated[
         list[str],
         typer.Argument(
-            metavar="[VIDEO] QUESTION",
+            metavar="VIDEO QUESTION",
             help="Video and question; with --library the question.",
             show_default=False,
         ),
@@ -45,9 +45,9 @@ def ask(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Answer a question about a video, or about a library of videos, with cited times.
+    """Answer a question about a video or a library.
 
-    A video that is not in the library yet is indexed first.
+    The answer quotes what is said, shown or measured, and cites its times. A video that is not in the library yet is indexed first.
 
     Examples:
 
@@ -95,10 +95,11 @@ def index(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Index videos into a library; run it again to go on or to pick up what changed.
+    """Index videos into a library.
 
-    One video is worked on in this process, several on Ray. A broken file is one line in the
-    report and never stops the others.
+    Run it again to go on after an interruption or to pick up what changed. One video is worked on
+    in this process, several on Ray. A broken file is one line in the report and never stops the
+    others.
 
     Examples:
 
@@ -140,7 +141,7 @@ def search(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Find clips by what is said, shown or measured in them, best first.
+    """Find clips by what is said, shown or measured.
 
     Example:
 
@@ -159,7 +160,7 @@ def search(
 
 
 def info(video: VideoFile, as_json: Json = False) -> None:
-    """Show what is in a video file: streams, timing, key frames, subtitles."""
+    """Show what is in a video file."""
     from videopipe.media import probe
 
     found = probe(video)
@@ -179,7 +180,7 @@ def frames(
         int | None, typer.Option(min=1, help="Short side in pixels [default: full size].")
     ] = None,
 ) -> None:
-    """Write the frames that are on display at given times as PNG.
+    """Write the frames displayed at given times as PNG.
 
     Example:
 
@@ -199,7 +200,7 @@ def demo(
         Path, typer.Option("--dir", metavar="DIR", help="Where everything is put.")
     ] = Path("demo"),
 ) -> None:
-    """Render an hour-long video, index it, and ask it three questions.
+    """Render an hour of video, index it, ask it questions.
 
     A second run reuses what is there.
     """

@@ -107,7 +107,7 @@ def show_config(config: ConfigFile = None, overrides: Overrides = None) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check that everything videopipe needs works on this machine."""
+    """Check that everything works on this machine."""
     from videopipe.cli.doctor import check
 
     results = []
