@@ -55,16 +55,18 @@ def lecture(tmp_path_factory):
 def prepare(path):
     info = probe(path)
     signals = measure(scan(info))
-    return info, signals, cut_clips("v", info.duration, find_cuts(signals, info.keyframes))
+    cuts = find_cuts(signals, info.keyframes)
+    return info, signals, cuts, cut_clips("v", info.duration, cuts)
 
 
 def test_a_video_is_described_by_all_it_has(lecture):
-    info, signals, clips = prepare(lecture)
+    info, signals, cuts, clips = prepare(lecture)
     assert [(clip.start, clip.end) for clip in clips] == [(0, 10), (10, 20), (20, 30)]
     reached = []
     texts = describe(
         info,
         signals,
+        cuts,
         clips,
         [TimedText(12.0, 14.0, "Look at the orchard.")],
         language="en",
@@ -108,5 +110,5 @@ def test_the_shortest_videos_are_described(tmp_path):
 
 @pytest.mark.media
 def test_a_damaged_video_is_described_as_far_as_it_goes(media):
-    info, signals, clips = prepare(media / "decord_corrupted.mp4")
-    assert {text.source for text in describe(info, signals, clips)} >= {"facts"}
+    info, signals, cuts, clips = prepare(media / "decord_corrupted.mp4")
+    assert {text.source for text in describe(info, signals, cuts, clips)} >= {"facts"}

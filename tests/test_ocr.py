@@ -272,3 +272,16 @@ def test_text_on_screen_is_found_at_its_time(media, reader, name, text, start, e
     found = [shown for shown in document.lines if text in shown.text]
     assert found
     assert all(start <= shown.start < shown.end <= end for shown in found)
+
+
+def test_small_print_is_read_in_the_larger_picture():
+    lines = ["When visiting this location, be cautious about", "the presence of the red glove."]
+    page = written(lines, size=(1920, 1440), points=22)
+    for short_side in (1440, 540):
+        read = Reader(short_side=short_side).read(page)
+        assert [line.text for line in read] == lines
+
+
+def test_thousands_are_not_torn_apart(reader):
+    (line,) = reader.read(written(["The quartz vibrates 32,768 times a second"]))
+    assert "32,768" in line.text

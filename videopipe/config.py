@@ -62,7 +62,9 @@ class OcrConfig:
     """Text that can be read on screen (RapidOCR)."""
 
     enabled: bool = _key(True, "read on-screen text")
-    short_side: int = _key(720, "frames are read at this short side at most, pixels", 64, 4320)
+    short_side: int = _key(
+        720, "frames are read at this short side, small print at up to twice, pixels", 64, 4320
+    )
     min_confidence: float = _key(0.6, "lines below this recognition confidence are dropped", 0, 1)
 
 

@@ -23,6 +23,7 @@ from videopipe.ingest.executor import (
     WorkerDied,
     attempt,
     run_pool,
+    share_the_cores,
 )
 from videopipe.ingest.processes import Processes
 
@@ -182,6 +183,7 @@ class _VideoActor:
     """Works on one video at a time; answers for its progress from a thread of its own."""
 
     def __init__(self, work: Work) -> None:
+        share_the_cores()
         self._work = work
         self._progress: list[tuple[str, float, float]] = []
 

@@ -11,7 +11,7 @@ from videopipe.describe.ocr import Reader, Reading
 from videopipe.describe.screen_text import ocr_texts
 from videopipe.describe.subtitles import subtitle_texts
 from videopipe.media import fetch_each
-from videopipe.scan import Signals, find_cuts
+from videopipe.scan import Signals
 from videopipe.types import Clip, ClipText, TimedText, VideoInfo
 
 Progress = Callable[[str, float, float], None]
@@ -21,6 +21,7 @@ _FACES_SIDE = 480
 def describe(
     info: VideoInfo,
     signals: Signals,
+    cuts: Sequence[float],
     clips: Sequence[Clip],
     lines: Sequence[TimedText] = (),
     *,
@@ -34,8 +35,9 @@ def describe(
     """Describe the clips of a video by its subtitles, its on-screen text and measured facts.
 
     Args:
+        cuts: seconds, as found by ``scan.find_cuts``.
         lines: the subtitles, ascending; ``language`` is theirs.
-        ocr_short_side: pixels; frames are read at this size at most.
+        ocr_short_side: pixels; frames are read at this size, small print at up to twice of it.
         min_confidence: recognised lines below are dropped, 0-1.
         progress: told ``("describe", seconds reached, seconds in all)``.
 
@@ -43,14 +45,13 @@ def describe(
         ModelError: the text recogniser or the face detector cannot be loaded.
         MediaError: the video cannot be decoded.
     """
-    cuts = find_cuts(signals, info.keyframes)
     holds = {hold.time: hold for hold in frames_to_read(signals, cuts)} if ocr else {}
     looks = set(frames_to_look_at(clips, signals, info.keyframes)) if facts else set()
-    reader = Reader(min_confidence) if holds else None
+    reader = Reader(min_confidence, ocr_short_side) if holds else None
     finder = FaceFinder() if looks else None
     readings: list[Reading] = []
     faces: list[Faces] = []
-    size = ocr_short_side if ocr else _FACES_SIDE
+    size = 2 * ocr_short_side if holds else _FACES_SIDE
     wanted = sorted(time for time in looks | holds.keys() if time < info.duration)
     for time, frame in fetch_each(info, wanted, size) if wanted else ():
         if reader and time in holds:

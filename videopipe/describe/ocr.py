@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 from videopipe.errors import ModelError
 
+SMALL_PRINT = 16  # pixels; lower lines are read again in the larger picture, if there is one
+_THOUSANDS = re.compile(r"(?<!\d)(\d{1,3}), (?=\d{3}(?!\d))")  # a space that is none: 32, 768
 # Texture read as text makes short lines: the fewer characters, the surer the recogniser must be.
 _SURE = ((2, 0.95), (4, 0.85))
 
@@ -44,12 +48,14 @@ class Reader:
 
     Args:
         min_confidence: lines below are dropped, 0-1.
+        short_side: pixels; larger frames are shrunk to it, and read as they are only where the
+            print turns out to be small.
 
     Raises:
         ModelError: RapidOCR cannot be loaded.
     """
 
-    def __init__(self, min_confidence: float = 0.6) -> None:
+    def __init__(self, min_confidence: float = 0.6, short_side: int = 720) -> None:
         try:
             from rapidocr_onnxruntime import RapidOCR
 
@@ -61,18 +67,27 @@ class Reader:
                 "again or switch it off with --set ocr.enabled=false."
             ) from None
         self._min_confidence = min_confidence
+        self._short_side = short_side
 
     def read(self, frame: NDArray[np.uint8]) -> tuple[Line, ...]:
         """The lines of a frame, uint8 RGB ``[H, W, 3]``, in reading order."""
+        small = shrunk(frame, self._short_side)
+        lines = self._lines(small)
+        if small is not frame and lines and median(x.height for x in lines) < SMALL_PRINT:
+            lines = self._lines(frame)
+        return reading_order(lines)
+
+    def _lines(self, frame: NDArray[np.uint8]) -> list[Line]:
         found, _ = self._engine(np.ascontiguousarray(frame[..., ::-1]), use_cls=False)
         lines = []
         for box, text, confidence in found or ():
             corners = np.asarray(box, dtype=float)
             (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
-            line = Line(" ".join(text.split()), float(confidence), left, top, right, bottom)
+            text = _THOUSANDS.sub(r"\1,", " ".join(text.split()))
+            line = Line(text, float(confidence), left, top, right, bottom)
             if self._trusted(line):
                 lines.append(line)
-        return reading_order(lines)
+        return lines
 
     def _trusted(self, line: Line) -> bool:
         characters = sum(character.isalnum() for character in line.text)
@@ -80,6 +95,19 @@ class Reader:
             return False
         least = next((sure for count, sure in _SURE if characters <= count), 0.0)
         return line.confidence >= max(self._min_confidence, least)
+
+
+def shrunk(frame: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """``frame`` ``[H, W, 3]`` at ``short_side`` pixels; itself if it is no larger."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return frame
+    size = (round(width * scale), round(height * scale))
+    small: NDArray[np.uint8] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def reading_order(lines: list[Line]) -> tuple[Line, ...]:

@@ -89,6 +89,13 @@ def attempt(work: Work, job: Job, report: Report) -> Any:
         ) from error
 
 
+def share_the_cores() -> None:
+    """For a worker among several: OpenCV takes one thread instead of one per core."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 class InProcess:
     """One video after another in this process: nothing to start, nothing that protects it."""
 

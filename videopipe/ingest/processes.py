@@ -19,6 +19,7 @@ from videopipe.ingest.executor import (
     WorkerDied,
     attempt,
     run_pool,
+    share_the_cores,
 )
 
 
@@ -104,6 +105,7 @@ def _serve(pipe: Connection, work: Work) -> None:
     # Ctrl-C goes to the whole group: the parent decides what happens to its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    share_the_cores()
     while True:
         try:
             job = pipe.recv()

@@ -70,6 +70,7 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
         texts = describe(
             info,
             signals,
+            cuts,
             clips,
             said,
             ocr=config.ocr.enabled,
