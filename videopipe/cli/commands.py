@@ -47,7 +47,8 @@ def ask(
 ) -> None:
     """Answer a question about a video or a library.
 
-    The answer quotes what is said, shown or measured, and cites its times. A video that is not in the library yet is indexed first.
+    The answer quotes what is said, shown or measured, and cites its times. A video that is not in
+    the library yet is indexed first.
 
     Examples:
 
