@@ -126,82 +126,75 @@ def _read(path: Path) -> PacketTable:
 def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
     import av
 
-    stamps, decodes, places, lengths = (array("q") for _ in range(4))
-    keys, shown = bytearray(), bytearray()
-    complete = True
+    tick = stream.time_base or Fraction(1, 1000)
+    period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
     vp8 = stream.codec_context.name == "vp8"
+    # Ten hours are a million packets: only what is needed is kept, and in arrays of numbers.
+    stamps, keys = array("q"), array("q")
+    places: list[tuple[int, int]] = []
+    shown = bytearray()
+    latest = newest = _UNKNOWN  # of all packets, of those that are shown
+    following = shift = length = 0
+    timed = complete = True
+    restarted = False
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
-            stamps.append(_UNKNOWN if packet.pts is None else packet.pts)
-            decodes.append(_UNKNOWN if packet.dts is None else packet.dts)
-            places.append(_UNKNOWN if packet.pos is None else packet.pos)
-            lengths.append(packet.duration or 0)
-            keys.append(packet.is_keyframe)
+            stamp = packet.pts
+            if stamp is None:  # raw streams carry no times at all
+                timed = False
+                stamp = following if packet.dts is None else packet.dts
+            following = stamp + period
+            stamp += shift
+            if packet.is_keyframe:
+                if stamp < latest:
+                    # A key frame is displayed after all that is stored before it, unless the clock
+                    # has started anew: then it goes on instead.
+                    restarted = True
+                    shift += latest + period - stamp
+                    stamp = latest + period
+                keys.append(len(stamps))
+            if packet.is_keyframe or not stamps:
+                decode = stamp if packet.dts is None else packet.dts
+                places.append((decode, _UNKNOWN if packet.pos is None else packet.pos))
             # VP8 stores reference pictures that are never shown as packets of their own.
-            shown.append(not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10))
+            visible = not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10)
+            if visible and stamp >= newest:
+                newest, length = stamp, packet.duration or 0
+            latest = max(latest, stamp)
+            stamps.append(stamp)
+            shown.append(visible)
     except av.FFmpegError:
         complete = False
     if not stamps:
         raise MediaError(f"{path} has a video stream without any frame.")
 
-    tick = stream.time_base or Fraction(1, 1000)
-    period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
-    key = np.frombuffer(keys, np.bool_).nonzero()[0]
-    if not len(key):
-        key = np.zeros(1, np.intp)  # a stream of gradual refresh: begin where it begins
-    pts = np.frombuffer(stamps, np.int64).copy()
-    dts = np.frombuffer(decodes, np.int64)
-    timed = bool((pts != _UNKNOWN).all())
-    if not timed:
-        _fill(pts, dts, period)
-    restarts = _unwind(pts, key, period)
-    visible = np.frombuffer(shown, np.bool_).copy()
+    if not keys:
+        keys.append(0)  # a stream of gradual refresh: begin where it begins
+    places = places[-len(keys) :]  # without the first packet, if that was no key frame
+    pts = np.frombuffer(stamps, np.int64)
+    display = np.frombuffer(shown, np.bool_)
     # What refers to pictures before the beginning of the file cannot be shown by anybody.
-    opening = slice(int(key[0]), int(key[1]) if len(key) > 1 else None)
-    visible[: opening.start] = False
-    visible[opening] &= pts[opening] >= pts[opening.start]
-    if not visible.any():
+    opening = slice(keys[0], keys[1] if len(keys) > 1 else None)
+    display[: opening.start] = False
+    display[opening] &= pts[opening] >= pts[opening.start]
+    if not display.any():
         raise MediaError(f"{path} has a video stream without any displayed frame.")
 
-    ordered = np.sort(pts[visible])
-    final = int(np.flatnonzero(visible & (pts == ordered[-1]))[0])
-    if lengths[final] > 0:
-        period = lengths[final]
-    elif len(ordered) > 1:
-        period = max(1, int(np.median(np.diff(ordered))))
+    if not length and display.sum() > 1:
+        length = int(np.median(np.diff(np.sort(pts[display]))))
+    bounds = np.iinfo(np.int64)
     return PacketTable(
         stream=stream.index,
         tick=tick,
         pts=pts,
-        shown=visible,
-        keys=key,
-        seek=np.where(dts[key] == _UNKNOWN, pts[key], dts[key]),
-        byte=np.frombuffer(places, np.int64)[key],
-        start=int(ordered[0]),
-        end=int(ordered[-1]) + period,
-        seekable=timed and not restarts,
+        shown=display,
+        keys=np.array(keys, np.intp),
+        seek=np.array([decode for decode, _ in places], np.int64),
+        byte=np.array([place for _, place in places], np.int64),
+        start=int(pts.min(where=display, initial=bounds.max)),
+        end=int(pts.max(where=display, initial=bounds.min)) + (length or period),
+        seekable=timed and not restarted,
         complete=complete,
     )
-
-
-def _fill(pts: NDArray[np.int64], dts: NDArray[np.int64], period: int) -> None:
-    """Put a time where the container has none, in place: raw streams carry none at all."""
-    following = 0
-    for index in range(len(pts)):
-        if pts[index] == _UNKNOWN:
-            pts[index] = dts[index] if dts[index] != _UNKNOWN else following
-        following = int(pts[index]) + period
-
-
-def _unwind(pts: NDArray[np.int64], keys: NDArray[np.intp], period: int) -> bool:
-    """Let a clock that starts anew go on instead, in place; whether there was one.
-
-    A key frame is displayed after everything stored before it, so one that is not tells.
-    """
-    latest = np.maximum.accumulate(pts)
-    restarts = [int(k) for k in keys[1:] if pts[k] < latest[k - 1]]
-    for k in restarts:
-        pts[k:] += max(0, int(pts[:k].max()) + period - int(pts[k]))
-    return bool(restarts)
