@@ -266,7 +266,11 @@ def test_a_library_in_another_text_model(videopipe: Run, library: Path) -> None:
 
 @pytest.mark.parametrize("question", ["", "   ", "\n"])
 def test_an_empty_question(videopipe: Run, library: Path, question: str) -> None:
-    for command in (["ask", "--library", library, question], ["search", question, "-l", library]):
+    for command in (
+        ["ask", "--library", library, question],
+        ["ask", library.parent / "film.mp4", question],
+        ["search", question, "-l", library],
+    ):
         ran = videopipe(*command)
         assert ran.code == 2
         assert "empty" in sentence(ran.err)

@@ -77,7 +77,7 @@ def test_closing_the_iterator_kills_the_workers(tmp_path: Path) -> None:
     outcomes = executor.run(jobs, by_name, lambda _: None)
     first = next(outcomes)
     assert isinstance(first, Finished | Failed)
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     import multiprocessing
 
     assert multiprocessing.active_children() == []

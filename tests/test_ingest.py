@@ -171,3 +171,16 @@ def test_a_full_disk_stops_the_run_and_leaves_the_library_whole(
         assert [video.path for video in opened.videos()] == [film]
         assert opened.verify() == []
     assert outcomes(index(library, other)) == {"other.mp4": "indexed"}
+
+
+def test_copies_in_one_run_are_stored_once(film: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(film, folder / name)
+    assert outcomes(index(tmp_path / "library", folder)) == {
+        "a.mp4": "indexed",
+        "b.mp4": "duplicate",
+    }
+    with Library.open(tmp_path / "library") as opened:
+        assert [video.name for video in opened.videos()] == ["a.mp4"]

@@ -78,6 +78,7 @@ def ask(
     config = config or Config()
     if video is None and library is None:
         raise ConfigError("Name a video or a library to ask.")
+    answer.check(question, choices)  # before a video is indexed for it
     with _opened(library, create=video is not None) as opened:
         wanted = None if video is None else [_ensure(opened, video, config, observer)]
         return answer.ask(

@@ -40,10 +40,7 @@ def ask(
         VideopipeError: a frame cannot be written to ``frames``.
     """
     config = config or Config()
-    if not question.strip():
-        raise ConfigError("The question is empty; ask something.")
-    if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
-        raise ConfigError('Give at least two choices, none of them empty: "first|second".')
+    check(question, choices)
     clock = time.perf_counter()
     timings: dict[str, float] = {}
 
@@ -103,6 +100,18 @@ def ask(
         timings=timings,
         warnings=tuple(warnings),
     )
+
+
+def check(question: str, choices: Sequence[str]) -> None:
+    """Refuse what cannot be answered whatever the video.
+
+    Raises:
+        ConfigError: an empty question, or a single or empty choice.
+    """
+    if not question.strip():
+        raise ConfigError("The question is empty; ask something.")
+    if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
+        raise ConfigError('Give at least two choices, none of them empty: "first|second".')
 
 
 def _passages_of(library: Library, hits: Sequence[ClipHit]) -> list[Passage]:

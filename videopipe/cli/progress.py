@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videopipe.cli import show
-from videopipe.ingest import IndexReport, Observer, VideoOutcome, stages
+from videopipe.ingest import IndexReport, Observer, VideoOutcome
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -156,8 +156,8 @@ def summary(report: IndexReport) -> None:
     ]
     console.print(f"{', '.join(counts)} in {report.seconds:.1f} s; library: {report.library}")
     if report.count("indexed"):
-        spent = stages(report.outcomes)
-        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent.items())
+        spent = report.stage_seconds.items()
+        parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in spent)
         console.print(
             f"{report.video_seconds_per_second:.1f} video-seconds per second with "
             f"{report.workers} worker{'s' * (report.workers != 1)}; worker time by stage: {parts}"

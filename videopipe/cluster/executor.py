@@ -7,7 +7,7 @@ object store.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from videopipe.config import RunConfig
@@ -17,7 +17,7 @@ from videopipe.ingest.executor import (
     InProcess,
     Job,
     OnProgress,
-    Outcome,
+    Outcomes,
     Work,
     Worker,
     WorkerDied,
@@ -56,7 +56,7 @@ class RayActors:
         # More actors than CPUs would wait for ever without an error.
         self.workers = max(1, min(run.workers or cpus, cpus, jobs))
 
-    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Outcomes:
         try:
             yield from run_pool(
                 self,

@@ -2,7 +2,7 @@
 
 from videopipe.ingest.executor import Executor, InProcess, Job, Progress
 from videopipe.ingest.processes import Processes
-from videopipe.ingest.run import IndexReport, Observer, VideoOutcome, index_paths, stages
+from videopipe.ingest.run import IndexReport, Observer, VideoOutcome, index_paths
 from videopipe.ingest.video import Unchanged, index_video
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "VideoOutcome",
     "index_paths",
     "index_video",
-    "stages",
 ]

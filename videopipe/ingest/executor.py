@@ -12,7 +12,7 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,7 +59,7 @@ class Failed:
     seconds: float
 
 
-Outcome = Finished | Failed
+Outcomes = Generator[Finished | Failed, None, None]
 Work = Callable[[Job, Report], Any]
 OnProgress = Callable[[Progress], None]
 
@@ -69,8 +69,8 @@ class Executor(Protocol):
 
     workers: int
 
-    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Iterator[Outcome]:
-        """Outcomes as they come, in no order; ``on_progress`` is called in between."""
+    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Outcomes:
+        """What became of the jobs, in no order; ``on_progress`` is called in between."""
         ...
 
 
@@ -101,7 +101,7 @@ class InProcess:
 
     workers = 1
 
-    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Outcomes:
         for job in jobs:
             began = time.monotonic()
 
@@ -163,7 +163,7 @@ def run_pool(
     *,
     stall_seconds: float,
     retries: int,
-) -> Iterator[Outcome]:
+) -> Outcomes:
     """Keep ``count`` workers busy; survive each of them.
 
     A worker without a sign of life for ``stall_seconds`` is killed and its video fails with

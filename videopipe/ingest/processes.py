@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -13,7 +13,7 @@ from videopipe.errors import VideopipeError
 from videopipe.ingest.executor import (
     Job,
     OnProgress,
-    Outcome,
+    Outcomes,
     Work,
     Worker,
     WorkerDied,
@@ -31,7 +31,7 @@ class Processes:
         self._stall_seconds = stall_seconds
         self._retries = retries
 
-    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Iterator[Outcome]:
+    def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Outcomes:
         return run_pool(
             self,
             self.workers,

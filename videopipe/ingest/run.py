@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -68,6 +69,15 @@ class IndexReport:
         """Seconds of video indexed per second of wall time."""
         indexed = sum(o.video_seconds for o in self.outcomes if o.status == "indexed")
         return indexed / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Worker seconds by stage, over all videos."""
+        total: dict[str, float] = defaultdict(float)
+        for outcome in self.outcomes:
+            for stage, seconds in outcome.stage_seconds.items():
+                total[stage] += seconds
+        return dict(total)
 
     def error(self) -> VideopipeError | None:
         """What the run as a whole has to say for itself; None when every video is in."""
@@ -142,15 +152,12 @@ def index_paths(
     for path, video in unchanged:
         note(_outcome_of(path, video, "unchanged"))
     if jobs:
-        by_id = {video.video_id: video for video in held}
-        outcomes = executor.run(jobs, index_video, observer.progress)
+        writer = _Writer(library, held)
         try:
-            for result in outcomes:
-                note(_store(library, by_id, result))
+            with closing(executor.run(jobs, index_video, observer.progress)) as outcomes:
+                for result in outcomes:
+                    note(writer.store(result))
         finally:
-            close = getattr(outcomes, "close", None)
-            if close is not None:
-                close()
             library.flush()
     report.seconds = time.monotonic() - began
     return report
@@ -182,36 +189,47 @@ def _plan(
     return jobs, unchanged
 
 
-def _store(library: Library, by_id: dict[str, Video], event: Finished | Failed) -> VideoOutcome:
-    path = event.job.path
-    if isinstance(event, Failed):
-        reason = _about(path, str(event.error))
-        return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
-    if isinstance(event.result, Unchanged):
-        video = by_id[event.result.video_id]
+class _Writer:
+    """Puts results into the library, each content once."""
+
+    def __init__(self, library: Library, held: Sequence[Video]) -> None:
+        self._library = library
+        self._held = {video.video_id: video for video in held}
+        self._stored: dict[str, Path] = {}
+
+    def store(self, event: Finished | Failed) -> VideoOutcome:
+        path = event.job.path
+        if isinstance(event, Failed):
+            reason = _about(path, str(event.error))
+            return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
+        if isinstance(event.result, Unchanged):
+            return self._recognise(path, self._held[event.result.video_id])
+        record: VideoRecord = event.result
+        twin = self._stored.setdefault(record.video_id, path)
+        if twin == path:
+            self._library.put(record, event.job.config.embed.model)
+        return VideoOutcome(
+            path,
+            "indexed" if twin == path else "duplicate",
+            "" if twin == path else f"same content as {twin}",
+            video_id=record.video_id,
+            video_seconds=float(record.info["duration_s"]),
+            clips=len(record.clips),
+            texts=len(record.texts),
+            seconds=event.seconds,
+            stage_seconds=record.stage_seconds,
+            warnings=tuple(_about(path, warning) for warning in record.warnings),
+        )
+
+    def _recognise(self, path: Path, video: Video) -> VideoOutcome:
+        """A file whose content the library holds: in its place, moved, or a copy."""
         in_place = video.path == path.absolute()
         if not in_place and video.path.exists():
             return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
-        library.remember_path(video.video_id, path)
-        return _outcome_of(
-            path,
-            video,
-            "unchanged" if in_place else "moved",
-            "" if in_place else f"was {video.path}",
-        )
-    record: VideoRecord = event.result
-    library.put(record, event.job.config.embed.model)
-    return VideoOutcome(
-        path,
-        "indexed",
-        video_id=record.video_id,
-        video_seconds=float(record.info["duration_s"]),
-        clips=len(record.clips),
-        texts=len(record.texts),
-        seconds=event.seconds,
-        stage_seconds=record.stage_seconds,
-        warnings=tuple(_about(path, warning) for warning in record.warnings),
-    )
+        self._library.remember_path(video.video_id, path)
+        if in_place:
+            return _outcome_of(path, video, "unchanged")
+        return _outcome_of(path, video, "moved", f"was {video.path}")
 
 
 def _about(path: Path, sentence: str) -> str:
@@ -229,12 +247,3 @@ def _outcome_of(path: Path, video: Video, status: Status, reason: str = "") -> V
         clips=video.clips,
         texts=video.texts,
     )
-
-
-def stages(outcomes: Sequence[VideoOutcome]) -> dict[str, float]:
-    """Worker seconds by stage over all outcomes."""
-    total: dict[str, float] = defaultdict(float)
-    for outcome in outcomes:
-        for stage, seconds in outcome.stage_seconds.items():
-            total[stage] += seconds
-    return dict(total)
