@@ -124,6 +124,13 @@ def test_the_best_passages_are_read_in_time_order() -> None:
     ]
 
 
+def test_what_is_said_twice_is_cited_twice() -> None:
+    orange = "a mostly orange picture"
+    found = [Passage("v", "facts", start, start + 9, orange) for start in (0, 50, 90)]
+    chosen = read("orange picture", found, share_of_words, count=3, min_score=0.3)
+    assert [passage.start for passage, _ in chosen] == [0, 50, 90]
+
+
 def test_nothing_is_read_below_the_threshold() -> None:
     assert read("purple submarine engine", FOUND, share_of_words, count=3, min_score=0.3) == []
     assert read("anything", [], share_of_words, count=3, min_score=0.3) == []

@@ -173,11 +173,13 @@ def _illustrate(citation: Citation, folder: Path, warnings: list[str]) -> Citati
 def _text(citations: Sequence[Citation], choices: Sequence[str], picked: int | None) -> str:
     if not citations:
         return NOTHING
-    lines = [] if picked is None else [f"{chr(65 + picked)}. {choices[picked]}"]
+    quotes: dict[str, str] = {}
     for citation in citations:
         quote = f"“{citation.text}”" if citation.source in ("subtitle", "ocr") else citation.text
-        lines.append(f"{_LEADS[citation.source]}: {quote} [{citation.number}]")
-    return "\n".join(lines)
+        line = f"{_LEADS[citation.source]}: {quote}"
+        quotes[line] = quotes.get(line, "") + f" [{citation.number}]"
+    lines = [] if picked is None else [f"{chr(65 + picked)}. {choices[picked]}"]
+    return "\n".join([*lines, *(line + marks for line, marks in quotes.items())])
 
 
 def _not_latin(text: str) -> bool:

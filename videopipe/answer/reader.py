@@ -106,4 +106,10 @@ def choose(
 
 
 def _repeats(passage: Passage, other: Passage) -> bool:
-    return passage.text.casefold() == other.text.casefold() and passage.source == other.source
+    """Whether ``other`` says the same at the same time; the same said elsewhere is evidence."""
+    return (
+        passage.video_id == other.video_id
+        and passage.text.casefold() == other.text.casefold()
+        and passage.start < other.end
+        and other.start < passage.end
+    )
