@@ -17,6 +17,7 @@ from videos import make_video, read_number
 
 from videopipe import Answer, Library, ask, index
 from videopipe.answer.evidence import best_time
+from videopipe.answer.overview import asks_for_overview
 from videopipe.answer.passages import MAX_GAP_SECONDS, MAX_WORDS, Passage, passages
 from videopipe.answer.reader import choose, preferred, read
 from videopipe.errors import ConfigError, NotFound
@@ -215,6 +216,15 @@ def test_what_is_not_there_is_not_answered(library: Path) -> None:
         assert not answer.found
         assert answer.citations == ()
         assert answer.text.startswith("Nothing")
+
+
+def test_a_question_about_the_whole_video_gets_an_overview(library: Path) -> None:
+    for question in ("What is this video about?", "Summarize it.", "What are the main topics?"):
+        answer = ask(question, video="lighthouse", library=library)
+        assert answer.found
+        assert all(citation.source == "subtitle" for citation in answer.citations)
+    assert not asks_for_overview("What did he say about the lamp?")
+    assert not asks_for_overview("What is on the table?")
 
 
 def test_a_question_to_one_video_stays_in_it(library: Path) -> None:

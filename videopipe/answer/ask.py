@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from videopipe.answer.answer import Answer, Choice, Citation
 from videopipe.answer.evidence import best_time, write_frame
+from videopipe.answer.overview import asks_for_overview, overview
 from videopipe.answer.passages import Passage, passages
 from videopipe.answer.reader import choose, read
 from videopipe.config import Config
@@ -51,20 +52,32 @@ def ask(
 
     embedder = load_embedder(config.embed.model)
     lap("load")
-    k = config.retrieve.clips
-    hits = {
-        (hit.clip.video_id, hit.clip.index): hit
-        for query in (question, *(f"{question} {choice}" for choice in choices))
-        for hit in library.search(query, k, videos=videos, embedder=embedder)
-    }
-    found = _passages_of(library, list(hits.values()))
-    lap("retrieve")
 
     def score(query: str, texts: Sequence[str]) -> NDArray[np.float64]:
         return library.relevance(query, texts, embedder, videos=videos)
 
     settings = config.answer
-    evidence = read(question, found, score, count=settings.sentences, min_score=settings.min_score)
+    whole = None if choices or not asks_for_overview(question) else _only_video(library, videos)
+    if whole is not None:
+        by_id = {whole.video_id: whole}
+        texts = library.texts(library.clips(whole.video_id))
+        lap("retrieve")
+        evidence = overview(texts, embedder.encode, settings.sentences)
+        found = []
+    else:
+        hits = {
+            (hit.clip.video_id, hit.clip.index): hit
+            for query in (question, *(f"{question} {choice}" for choice in choices))
+            for hit in library.search(
+                query, config.retrieve.clips, videos=videos, embedder=embedder
+            )
+        }
+        by_id = {hit.video.video_id: hit.video for hit in hits.values()}
+        found = _passages_of(library, list(hits.values()))
+        lap("retrieve")
+        evidence = read(
+            question, found, score, count=settings.sentences, min_score=settings.min_score
+        )
     picked: int | None = None
     options: tuple[Choice, ...] = ()
     if choices and found:
@@ -76,7 +89,6 @@ def ask(
         else:
             evidence = _with(evidence, backing[picked], float(support[picked]))
     lap("read")
-    by_id = {hit.video.video_id: hit.video for hit in hits.values()}
     citations = [
         _cite(number, passage, value, by_id[passage.video_id], library)
         for number, (passage, value) in enumerate(evidence, 1)
@@ -112,6 +124,12 @@ def check(question: str, choices: Sequence[str]) -> None:
         raise ConfigError("The question is empty; ask something.")
     if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
         raise ConfigError('Give at least two choices, none of them empty: "first|second".')
+
+
+def _only_video(library: Library, videos: Sequence[str] | None) -> Video | None:
+    """The video that is asked about, if it is one."""
+    held = [v for v in library.videos() if videos is None or v.video_id in videos]
+    return held[0] if len(held) == 1 else None
 
 
 def _passages_of(library: Library, hits: Sequence[ClipHit]) -> list[Passage]:

@@ -34,14 +34,20 @@ def observe() -> Iterator[Observer]:
 
 @contextmanager
 def bar(description: str) -> Iterator[Callable[[float, float], None]]:
-    """A single bar; yields ``update(done, total)``."""
+    """A single bar, shown once there is progress; yields ``update(done, total)``."""
     if not sys.stderr.isatty():
-        print(f"{description} ...", file=sys.stderr)
-        yield lambda done, total: None
+        told: list[str] = []
+
+        def tell(done: float, total: float) -> None:
+            if not told:
+                told.append(description)
+                print(f"{description} ...", file=sys.stderr)
+
+        yield tell
         return
     with _bars() as bars:
-        task = bars.add_task(description, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        task = bars.add_task(description, total=None, visible=False)
+        yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)
 
 
 def _bars() -> Bars:
