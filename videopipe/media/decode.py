@@ -26,7 +26,7 @@ def scan(
     *,
     start: float = 0.0,
     end: float | None = None,
-    batch_size: int = 64,
+    batch_size: int = 32,
     threads: int = 1,
     on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[FrameBatch]:

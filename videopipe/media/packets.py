@@ -59,11 +59,27 @@ class PacketTable:
 
     def on_display(self, times: NDArray[np.float64]) -> NDArray[np.intp]:
         """Packet index of the frame on display at each of ``times`` (seconds, not before 0)."""
-        last = np.iinfo(np.int64).max
-        displayed = np.where(self.shown, self.pts, last)
-        order = np.argsort(displayed, kind="stable")
         ticks = np.floor((times + _SLACK) / float(self.tick)).astype(np.int64) + self.start
-        return order[np.searchsorted(displayed, ticks, side="right", sorter=order) - 1]
+        found = np.full(len(ticks), -1, np.intp)
+        # A key frame is displayed after all that is stored before it: what is on display after it
+        # stands in its group, or leads the next one.
+        group = np.searchsorted(self.pts[self.keys], ticks, side="right") - 1
+        for each in np.unique(group[group >= 0]):
+            first = int(self.keys[each])
+            after = int(self.keys[each + 2]) if each + 2 < len(self.keys) else len(self.pts)
+            asked = group == each
+            found[asked] = self._latest(ticks[asked], first, after)
+        rest = found < 0
+        if rest.any():
+            found[rest] = self._latest(ticks[rest], 0, len(self.pts))
+        return found
+
+    def _latest(self, ticks: NDArray[np.int64], first: int, after: int) -> NDArray[np.intp]:
+        """The last displayed of packets ``[first, after)`` at each tick, -1 where there is none."""
+        shown = first + np.flatnonzero(self.shown[first:after])
+        order = shown[np.argsort(self.pts[shown], kind="stable")]
+        place = np.searchsorted(self.pts[order], ticks, side="right") - 1
+        return np.where(place < 0, -1, order[place])
 
 
 @dataclass(frozen=True, slots=True)
