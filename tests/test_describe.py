@@ -68,8 +68,7 @@ def test_a_video_is_described_by_all_it_has(lecture):
         signals,
         cuts,
         clips,
-        [TimedText(12.0, 14.0, "Look at the orchard.")],
-        language="en",
+        [("en", [TimedText(12.0, 14.0, "Look at the orchard.")])],
         progress=lambda *step: reached.append(step),
     )
     told = {(text.clip.index, text.source): text for text in texts}

@@ -125,7 +125,7 @@ def test_a_moved_file_is_known_again(folder: Path, tmp_path: Path) -> None:
     moved.write_bytes(b"video")
     status = moved.stat()
     with Library.open(folder) as library:
-        library.remember_path(A, moved)
+        library.remember_places({A: moved})
         video = library.get(A)
         assert video.path == moved
         assert (video.size, video.mtime_ns) == (status.st_size, status.st_mtime_ns)

@@ -12,7 +12,7 @@ from videopipe.answer import Answer
 from videopipe.cluster import choose_executor
 from videopipe.config import Config
 from videopipe.errors import ConfigError
-from videopipe.ingest import IndexReport, Observer, index_paths
+from videopipe.ingest import IndexReport, InProcess, Observer, index_paths
 from videopipe.library import ClipHit, Library, Video, load_embedder
 
 PathLike = str | os.PathLike[str]
@@ -49,7 +49,7 @@ def index(
             [Path(name) for name in names],
             opened,
             config,
-            lambda jobs: choose_executor(config.run, jobs),
+            lambda jobs, alone: choose_executor(config.run, jobs, alone),
             observer,
         )
 
@@ -116,8 +116,6 @@ def _opened(library: PathLike | Library | None, *, create: bool) -> Library | nu
     if isinstance(library, Library):
         return nullcontext(library)  # whoever opened it closes it
     path = default_library() if library is None else Path(library)
-    if library is None and create:
-        path.parent.mkdir(parents=True, exist_ok=True)
     return Library.open(path, create=create)
 
 
@@ -129,9 +127,7 @@ def _ensure(library: Library, video: PathLike, config: Config, observer: Observe
     held: Video | None = None if path.is_file() else library.find(os.fspath(video))
     if held is not None:
         return held.video_id
-    report = index_paths(
-        [path], library, config, lambda jobs: choose_executor(config.run, jobs), observer
-    )
+    report = index_paths([path], library, config, lambda *_: InProcess(), observer)
     if error := report.error():
         raise error
     video_id = report.outcomes[0].video_id

@@ -6,6 +6,7 @@ All times are seconds as float from the first displayed frame. All frames are ``
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +41,26 @@ class SubtitleTrack:
     title: str | None = None
 
 
+def normalised(path: Path) -> Path:
+    """``path`` absolute and without ``..``; links are kept, for they have names of their own."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time of a file; zeros if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def content_id(path: Path) -> str:
+    """Digest of the whole file: a renamed file is known again, two of one name are told apart."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()[:32]
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What is in a video file.
@@ -72,9 +93,8 @@ class VideoInfo:
 
     @cached_property
     def video_id(self) -> str:
-        """Digest of the whole file, so that a renamed file is known again (read on first use)."""
-        with self.path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()[:32]
+        """:func:`content_id` of the file, read on first use."""
+        return content_id(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``duration_s``, ``rate_fps`` and so on; key frames as count and spacing."""

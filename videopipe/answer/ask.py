@@ -20,6 +20,7 @@ from videopipe.config import Config
 from videopipe.errors import ConfigError, VideopipeError
 from videopipe.library import ClipHit, Library, Video, load_embedder
 from videopipe.media import fetch
+from videopipe.types import stamp
 
 NOTHING = "Nothing that is said, shown or measured here matches the question."
 _LEADS = {"subtitle": "Said", "ocr": "On screen", "facts": "Measured", "caption": "Caption"}
@@ -50,6 +51,7 @@ def ask(
         timings[stage] = time.perf_counter() - clock
         clock = time.perf_counter()
 
+    library.require_embedder(config.embed.model)
     embedder = load_embedder(config.embed.model)
     lap("load")
 
@@ -95,7 +97,10 @@ def ask(
     ]
     warnings: list[str] = []
     if frames is not None:
-        citations = [_illustrate(citation, frames, warnings) for citation in citations]
+        for place, citation in enumerate(citations):
+            video = by_id[citation.video_id]
+            held = (video.size, video.mtime_ns)
+            citations[place] = _illustrate(citation, held, frames, warnings)
         lap("frames")
     if not citations and _not_latin(question):
         warnings.append(
@@ -177,8 +182,13 @@ def _cite(number: int, passage: Passage, value: float, video: Video, library: Li
     )
 
 
-def _illustrate(citation: Citation, folder: Path, warnings: list[str]) -> Citation:
+def _illustrate(
+    citation: Citation, held: tuple[int, int], folder: Path, warnings: list[str]
+) -> Citation:
     """``citation`` with its frame written at full size; a video that is gone is a warning."""
+    if stamp(citation.video) not in (held, (0, 0)):
+        warnings.append(f"no frame for [{citation.number}]: {citation.video} has changed since.")
+        return citation
     try:
         picture = fetch(citation.video, [citation.frame_time]).frames[0]
     except VideopipeError as error:

@@ -11,19 +11,22 @@ from numpy.typing import NDArray
 from videopipe.answer.passages import Passage, passages
 from videopipe.types import ClipText
 
+_FILM = r"(this|the|it|that)( (video|film|movie|clip|footage|recording|lecture|talk))?"
 _ABOUT = re.compile(
-    r"\b(what|which)\b.*\b(video|film|movie|clip|footage|recording|lecture|talk|this|it)\b.*\babout\b"
-    r"|\bsummar(y|i[sz]e)\b|\boverview\b|\bgist\b"
-    r"|\bmain (topics?|subjects?|points?|ideas?)\b"
-    r"|\bwhat happens in (the|this) (video|film|movie|clip)\b"
-    r"|\bdescribe (the|this) (video|film|movie|clip)\b",
+    rf"\W*(what|which topics?)('s| is| was| are)? {_FILM}( all)? about"
+    rf"|\W*what (is|was) {_FILM} about"
+    rf"|\W*what happens( in {_FILM})?"
+    r"|\W*((please|can you|could you|give me|write) )*(a )?(short |brief )?"
+    rf"(summary|summari[sz]e|overview|gist)( of)?( {_FILM})?"
+    rf"|\W*(what are )?the main (topics?|subjects?|points?|ideas?)( (of|in) {_FILM})?"
+    rf"|\W*(please )?describe {_FILM}",
     re.IGNORECASE,
 )
 
 
 def asks_for_overview(question: str) -> bool:
     """Whether the question is about the video as a whole."""
-    return _ABOUT.search(question) is not None
+    return _ABOUT.fullmatch(question.strip(" ?!.")) is not None
 
 
 def overview(

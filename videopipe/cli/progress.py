@@ -93,7 +93,7 @@ class _Plain(Observer):
         print(f"{done} {event.job.path.name}: {event.stage} {share:.0f} %", file=sys.stderr)
 
     def outcome(self, outcome: VideoOutcome) -> None:
-        self._finished += outcome.status != "skipped"
+        self._finished += 1
         if outcome.status == "unchanged":
             return  # a finished folder would print nothing but these
         print(f"{self._finished}/{self._total} {_line(outcome)}", file=sys.stderr, flush=True)
@@ -125,7 +125,7 @@ class _Live(Observer):
     def outcome(self, outcome: VideoOutcome) -> None:
         if outcome.path in self._tasks:
             self._bars.remove_task(self._tasks.pop(outcome.path))
-        if self._whole is not None and outcome.status != "skipped":
+        if self._whole is not None:
             self._bars.advance(self._whole)
         if outcome.status in ("failed", "skipped"):
             self._bars.console.print(_line(outcome), markup=False, highlight=False)

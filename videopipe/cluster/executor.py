@@ -7,6 +7,8 @@ object store.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,15 +30,19 @@ from videopipe.ingest.executor import (
 from videopipe.ingest.processes import Processes
 
 
-def choose_executor(run: RunConfig, jobs: int) -> Executor:
-    """The executor for ``jobs`` videos: in process for one, Ray for several or with an address."""
+def choose_executor(run: RunConfig, jobs: int, alone: bool) -> Executor:
+    """The executor for ``jobs`` videos.
+
+    In process for one that was named ``alone``, Ray for several or with an address; what is left of
+    a larger run gets a process of its own, for it may be the file that kills whoever opens it.
+    """
     if run.executor == "local" and run.address is not None:
         raise ConfigError("run.address needs Ray; leave out run.executor=local or the address.")
     several = run.executor == "auto" and jobs > 1
     if run.executor == "ray" or run.address is not None or several:
         return RayActors(run, jobs)
     workers = min(jobs, run.workers or os.cpu_count() or 1)
-    if workers == 1:
+    if alone:
         return InProcess()
     return Processes(workers, stall_seconds=run.stall_seconds, retries=run.retries)
 
@@ -98,6 +104,7 @@ def _connect(address: str | None) -> bool:
 
     if ray.is_initialized():
         return False
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if address is None and "RAY_ADDRESS" not in os.environ:
             ray.init(
@@ -113,12 +120,15 @@ def _connect(address: str | None) -> bool:
         where = f"at {address}" if address else "on this machine"
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"Ray {where} cannot be reached ({reason}).") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # ray.init puts its own in its place
     return True
 
 
 class _Actor:
     def __init__(self, work: Work) -> None:
         self._handle = _remote_class().remote(work)
+        self.ready = False
         self.pending: Any = None
         self._asked: Any = None
         self._heard: list[tuple[str, float, float]] = []
@@ -140,6 +150,7 @@ class _Actor:
             self._heard += ray.get(self._asked)
         except ray.exceptions.RayError:
             return False  # the pending call tells how it ended
+        self.ready = True
         self._asked = self._handle.news.options(concurrency_group="news").remote()
         return bool(self._heard)
 

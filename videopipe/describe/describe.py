@@ -23,9 +23,8 @@ def describe(
     signals: Signals,
     cuts: Sequence[float],
     clips: Sequence[Clip],
-    lines: Sequence[TimedText] = (),
+    tracks: Sequence[tuple[str | None, Sequence[TimedText]]] = (),
     *,
-    language: str | None = None,
     ocr: bool = True,
     ocr_short_side: int = 720,
     min_confidence: float = 0.6,
@@ -36,7 +35,7 @@ def describe(
 
     Args:
         cuts: seconds, as found by ``scan.find_cuts``.
-        lines: the subtitles, ascending; ``language`` is theirs.
+        tracks: language and lines, ascending, of each subtitle track.
         ocr_short_side: pixels; frames are read at this size, small print at up to twice of it.
         min_confidence: recognised lines below are dropped, 0-1.
         progress: told ``("describe", seconds reached, seconds in all)``.
@@ -61,7 +60,8 @@ def describe(
             faces.append(finder.find(time, frame))
         if progress:
             progress("describe", time, info.duration)
-    texts = subtitle_texts(clips, lines, language) + ocr_texts(clips, readings)
+    texts = [t for language, said in tracks for t in subtitle_texts(clips, said, language)]
+    texts += ocr_texts(clips, readings)
     if facts:
         texts += facts_texts(clips, signals, cuts, faces)
     return sorted(texts, key=lambda text: text.clip.index)

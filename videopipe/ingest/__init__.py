@@ -3,7 +3,7 @@
 from videopipe.ingest.executor import Executor, InProcess, Job, Progress
 from videopipe.ingest.processes import Processes
 from videopipe.ingest.run import IndexReport, Observer, VideoOutcome, index_paths
-from videopipe.ingest.video import Unchanged, index_video
+from videopipe.ingest.video import index_video
 
 __all__ = [
     "Executor",
@@ -13,7 +13,6 @@ __all__ = [
     "Observer",
     "Processes",
     "Progress",
-    "Unchanged",
     "VideoOutcome",
     "index_paths",
     "index_video",

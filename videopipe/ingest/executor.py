@@ -26,15 +26,10 @@ Report = Callable[[str, float, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One video to work on.
-
-    ``current`` are the ids under which the library already holds a file of this size, made with
-    these settings: if the file turns out to be one of them, there is nothing to do.
-    """
+    """One video to work on."""
 
     path: Path
     config: Config = field(repr=False)
-    current: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +116,13 @@ class WorkerDied(Exception):
 
 
 class Worker(Protocol):
-    """One process or actor that works on one job at a time."""
+    """One process or actor that works on one job at a time.
+
+    ``ready`` is false while a worker waits to be placed on a machine: its clock has not started.
+    """
+
+    @property
+    def ready(self) -> bool: ...
 
     def start(self, job: Job) -> None: ...
 
@@ -184,9 +185,14 @@ def run_pool(
                 if following is None:
                     break
                 worker = idle.pop() if idle else backend.spawn(work)
+                try:
+                    worker.start(following[0])
+                except OSError:  # it died while it had nothing to do
+                    worker.kill()
+                    again.appendleft(following)
+                    continue
                 now = time.monotonic()
                 busy[id(worker)] = (worker, _Task(following[0], now, now, following[1]))
-                worker.start(following[0])
             if not busy:
                 return
             finished, heard = backend.wait([worker for worker, _ in busy.values()], 0.2)
@@ -217,6 +223,8 @@ def run_pool(
                     idle.append(worker)
                     yield Finished(task.job, result, seconds)
             for key, (worker, task) in list(busy.items()):
+                if not worker.ready:
+                    task.last_sign = time.monotonic()
                 if time.monotonic() - task.last_sign > stall_seconds:
                     del busy[key]
                     worker.kill()

@@ -54,6 +54,8 @@ class Processes:
 
 
 class _Process:
+    ready = True
+
     def __init__(self, work: Work) -> None:
         # spawn, not fork: torch, OpenCV and FFmpeg threads do not survive a fork.
         context = multiprocessing.get_context("spawn")
@@ -97,7 +99,7 @@ class _Process:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.join()
+        self._process.join(5)  # longer only if the system itself cannot let go of it
         self.pipe.close()
 
 
@@ -113,9 +115,16 @@ def _serve(pipe: Connection, work: Work) -> None:
             return
 
         def report(stage: str, done: float, total: float) -> None:
-            pipe.send(("progress", (stage, done, total)))
+            _send(pipe, "progress", (stage, done, total))
 
         try:
-            pipe.send(("result", attempt(work, job, report)))
+            _send(pipe, "result", attempt(work, job, report))
         except VideopipeError as error:
-            pipe.send(("error", error))
+            _send(pipe, "error", error)
+
+
+def _send(pipe: Connection, kind: str, value: Any) -> None:
+    try:
+        pipe.send((kind, value))
+    except (BrokenPipeError, ConnectionError):
+        os._exit(0)  # the parent is gone

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from videopipe.config import Config
 from videopipe.errors import NotFound, NothingProcessed, PartialFailure, VideopipeError
-from videopipe.ingest.executor import Executor, Failed, Finished, Job, Progress
-from videopipe.ingest.video import Unchanged, index_video
-from videopipe.library import Library, Video
-from videopipe.media import find_videos
-from videopipe.types import VideoRecord
+from videopipe.ingest.executor import Executor, Failed, Finished, Progress
+from videopipe.ingest.plan import Known, plan
+from videopipe.ingest.video import index_video
+from videopipe.library import PACKAGED, Library, load_embedder
+from videopipe.media import NoVideo, find_videos
+from videopipe.types import VideoRecord, normalised
 
 Status = Literal["indexed", "unchanged", "moved", "duplicate", "failed", "skipped"]
 
@@ -85,10 +86,9 @@ class IndexReport:
         good = len(self.outcomes) - len(failed) - self.count("skipped")
         if failed and good:
             return PartialFailure(f"{len(failed)} of {len(self.outcomes)} files failed.")
-        if len(failed) == 1 and len(self.outcomes) == 1 and failed[0].error is not None:
-            return failed[0].error
-        if failed and all(isinstance(outcome.error, NotFound) for outcome in failed):
-            return NotFound("None of the given paths exists.")
+        errors = [outcome.error for outcome in failed if outcome.error is not None]
+        if len({error.exit_code for error in errors}) == 1:
+            return errors[0]
         if not good:
             return NothingProcessed("No video could be used; name a video file or a directory.")
         return None
@@ -118,14 +118,15 @@ def index_paths(
     paths: Sequence[Path],
     library: Library,
     config: Config,
-    executor_for: Callable[[int], Executor],
+    executor_for: Callable[[int, bool], Executor],
     observer: Observer | None = None,
 ) -> IndexReport:
     """Index every video under ``paths`` into ``library``.
 
-    ``executor_for`` is asked once, with the number of videos that have to be opened, and only when
-    there is one. This process is the only writer; a video is in the library when its transaction is
-    committed, so a run that is killed goes on where it was.
+    ``executor_for`` is asked once, with the number of videos that have to be indexed and whether
+    the run is about a single file that was named, and only when there is something to do. This
+    process is the only writer; a video is in the library when its transaction is committed, so a
+    run that is killed goes on where it was.
     """
     observer = observer or Observer()
     began = time.monotonic()
@@ -137,24 +138,25 @@ def index_paths(
 
     library.require_embedder(config.embed.model)
     found = find_videos(paths)
-    settings = config.index_hash()
-    held = library.videos()
-    jobs, unchanged = _plan(found.videos, held, config, settings)
-    workers = 0
-    if jobs:
-        executor = executor_for(len(jobs))
-        workers = report.workers = executor.workers
-    observer.planned(len(found.videos) + len(found.missing), workers)
+    todo = plan(found.videos, library.videos(), config)
+    if todo.jobs:
+        if config.embed.model != PACKAGED:
+            load_embedder(config.embed.model)  # a wrong name should not cost hours first
+        executor = executor_for(len(todo.jobs), not found.walked and len(found.videos) == 1)
+        report.workers = executor.workers
+    observer.planned(len(found.videos) + len(found.missing) + len(found.skipped), report.workers)
     for path, reason in found.missing:
         note(VideoOutcome(path, "failed", _about(path, reason), error=NotFound(reason)))
     for path, reason in found.skipped:
         note(VideoOutcome(path, "skipped", _about(path, reason)))
-    for path, video in unchanged:
-        note(_outcome_of(path, video, "unchanged"))
-    if jobs:
-        writer = _Writer(library, held)
+    if todo.places:
+        library.remember_places(todo.places)
+    for known in todo.known:
+        note(_outcome_of(known))
+    if todo.jobs:
+        writer = _Writer(library, {normalised(path) for path in found.walked})
         try:
-            with closing(executor.run(jobs, index_video, observer.progress)) as outcomes:
+            with closing(executor.run(todo.jobs, index_video, observer.progress)) as outcomes:
                 for result in outcomes:
                     note(writer.store(result))
         finally:
@@ -163,47 +165,26 @@ def index_paths(
     return report
 
 
-def _plan(
-    paths: Sequence[Path], held: Sequence[Video], config: Config, settings: str
-) -> tuple[list[Job], list[tuple[Path, Video]]]:
-    """Jobs for the files that must be opened; files that size and date say are unchanged."""
-    by_path = {video.path: video for video in held}
-    current: dict[int, set[str]] = defaultdict(set)
-    for video in held:
-        if video.config_hash == settings:
-            current[video.size].add(video.video_id)
-    jobs: list[Job] = []
-    unchanged: list[tuple[Path, Video]] = []
-    for path in paths:
-        known = by_path.get(path.absolute())
-        try:
-            stat = path.stat()
-        except OSError:
-            jobs.append(Job(path, config))  # opening it will say what is wrong
-            continue
-        same = known and (known.size, known.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-        if known and same and known.config_hash == settings:
-            unchanged.append((path, known))
-        else:
-            jobs.append(Job(path, config, frozenset(current[stat.st_size])))
-    return jobs, unchanged
-
-
 class _Writer:
     """Puts results into the library, each content once."""
 
-    def __init__(self, library: Library, held: Sequence[Video]) -> None:
+    def __init__(self, library: Library, walked: set[Path]) -> None:
         self._library = library
-        self._held = {video.video_id: video for video in held}
+        self._walked = walked
         self._stored: dict[str, Path] = {}
 
     def store(self, event: Finished | Failed) -> VideoOutcome:
         path = event.job.path
         if isinstance(event, Failed):
-            reason = _about(path, str(event.error))
-            return VideoOutcome(path, "failed", reason, seconds=event.seconds, error=event.error)
-        if isinstance(event.result, Unchanged):
-            return self._recognise(path, self._held[event.result.video_id])
+            # Sound files lie about in folders of videos; nobody asked for them by name.
+            passed_over = isinstance(event.error, NoVideo) and path in self._walked
+            return VideoOutcome(
+                path,
+                "skipped" if passed_over else "failed",
+                _about(path, str(event.error)),
+                seconds=event.seconds,
+                error=event.error,
+            )
         record: VideoRecord = event.result
         twin = self._stored.setdefault(record.video_id, path)
         if twin == path:
@@ -221,27 +202,19 @@ class _Writer:
             warnings=tuple(_about(path, warning) for warning in record.warnings),
         )
 
-    def _recognise(self, path: Path, video: Video) -> VideoOutcome:
-        """A file whose content the library holds: in its place, moved, or a copy."""
-        in_place = video.path == path.absolute()
-        if not in_place and video.path.exists():
-            return _outcome_of(path, video, "duplicate", f"same content as {video.path}")
-        self._library.remember_path(video.video_id, path)
-        if in_place:
-            return _outcome_of(path, video, "unchanged")
-        return _outcome_of(path, video, "moved", f"was {video.path}")
-
 
 def _about(path: Path, sentence: str) -> str:
     """``sentence`` without the path it begins with: the report names it already."""
     return sentence.removeprefix(f"{path}").removeprefix(":").strip()
 
 
-def _outcome_of(path: Path, video: Video, status: Status, reason: str = "") -> VideoOutcome:
+def _outcome_of(known: Known) -> VideoOutcome:
+    video = known.video
+    reasons = {"moved": f"was {video.path}", "duplicate": f"same content as {video.path}"}
     return VideoOutcome(
-        path,
-        status,
-        reason,
+        known.path,
+        known.status,
+        reasons.get(known.status, ""),
         video_id=video.video_id,
         video_seconds=video.duration,
         clips=video.clips,

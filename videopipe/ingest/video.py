@@ -8,26 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from videopipe.config import SubtitlesConfig
 from videopipe.describe import describe
 from videopipe.errors import VideopipeError
 from videopipe.ingest.executor import Job, Report
+from videopipe.ingest.plan import sidecars
 from videopipe.library import load_embedder, split_document
-from videopipe.media import probe, read_subtitles, scan
+from videopipe.media import probe, read_subtitles, same_language, scan
 from videopipe.scan import cut_clips, find_cuts, measure
-from videopipe.types import ClipText, TimedText, VideoInfo, VideoRecord
+from videopipe.types import ClipText, TimedText, VideoInfo, VideoRecord, stamp
+
+_EMBED_AT_ONCE = 256  # texts between two signs of life
 
 
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """The library already holds this very content, made with these settings."""
-
-    video_id: str
-
-
-def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
+def index_video(job: Job, report: Report) -> VideoRecord:
     """Work on one video.
 
     Raises:
@@ -46,11 +42,10 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
 
     warnings: list[str] = []
     with stage("probe"):
+        before = stamp(job.path)
+        beside = sidecars(job.path)
         info = probe(job.path)
-        stat = job.path.stat()
         video_id = info.video_id
-    if video_id in job.current:
-        return Unchanged(video_id)
     with stage("scan"):
         batches = scan(info, config.scan.rate, config.scan.short_side, on_damage=warnings.append)
         signals = measure(batches, lambda time: report("scan", time, info.duration))
@@ -65,14 +60,14 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
             window_seconds=config.clips.window_seconds,
         )
     with stage("subtitles"):
-        said = _subtitles(info, config.subtitles, warnings)
+        tracks = _subtitles(info, config.subtitles, warnings)
     with stage("describe"):
         texts = describe(
             info,
             signals,
             cuts,
             clips,
-            said,
+            tracks,
             ocr=config.ocr.enabled,
             ocr_short_side=config.ocr.short_side,
             min_confidence=config.ocr.min_confidence,
@@ -81,37 +76,54 @@ def index_video(job: Job, report: Report) -> VideoRecord | Unchanged:
         )
     with stage("embed"):
         texts = [part for text in texts for part in _split(text)]
-        vectors = load_embedder(config.embed.model).encode([text.text for text in texts])
-        texts = [replace(t, embedding=vector) for t, vector in zip(texts, vectors, strict=True)]
+        embedder = load_embedder(config.embed.model)
+        embedded: list[ClipText] = []
+        for start in range(0, len(texts), _EMBED_AT_ONCE):
+            report("embed", start, len(texts))
+            several = texts[start : start + _EMBED_AT_ONCE]
+            vectors = embedder.encode([text.text for text in several])
+            embedded += [replace(t, embedding=v) for t, v in zip(several, vectors, strict=True)]
     return VideoRecord(
         video_id=video_id,
         path=job.path,
-        size=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
-        info=info.to_dict(),
+        size=before[0],
+        mtime_ns=before[1],
+        info=info.to_dict() | {"sidecars": beside},
         config_hash=config.index_hash(),
         clips=tuple(clips),
-        texts=tuple(texts),
+        texts=tuple(embedded),
         signals=signals.to_arrays(),
         stage_seconds=seconds,
         warnings=(*info.warnings, *warnings),
     )
 
 
-def _subtitles(info: VideoInfo, config: SubtitlesConfig, warnings: list[str]) -> list[TimedText]:
-    """The lines of all tracks, in time order; what several tracks repeat stands once."""
+def _subtitles(
+    info: VideoInfo, config: SubtitlesConfig, warnings: list[str]
+) -> list[tuple[str | None, list[TimedText]]]:
+    """Language and lines of each track; what an earlier track says already is left out.
+
+    Of the tracks in the preferred language if there are any, else of all.
+    """
     if not config.enabled:
         return []
-    lines: dict[tuple[str, int], TimedText] = {}
-    for track in info.subtitles:
-        if config.language and track.language not in (None, config.language):
-            continue
+    wanted = [t for t in info.subtitles if same_language(t.language, config.language)]
+    said: set[tuple[str, int]] = set()
+    tracks = []
+    for track in wanted or info.subtitles:
         try:
-            for line in read_subtitles(track, info):
-                lines.setdefault((line.text, round(line.start)), line)
+            lines = read_subtitles(track, info)
         except VideopipeError as error:
             warnings.append(str(error))
-    return sorted(lines.values(), key=lambda line: (line.start, line.end))
+            continue
+        fresh = [
+            replace(line, end=min(line.end, info.duration))
+            for line in lines
+            if line.start < info.duration and (line.text, round(line.start)) not in said
+        ]
+        said.update((line.text, round(line.start)) for line in fresh)
+        tracks.append((track.language, fresh))
+    return tracks
 
 
 def _split(text: ClipText) -> list[ClipText]:

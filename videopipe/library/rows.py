@@ -33,15 +33,6 @@ def encoded(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time of a file; zeros if it is not there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
 def insert(db: sqlite3.Connection, record: VideoRecord, path: Path) -> None:
     """Write a video, whose texts all have vectors, with all that hangs on it."""
     video = _insert(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -21,7 +21,7 @@ from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
 from videopipe.library.schema import connect, explained, transaction
 from videopipe.library.vectors import FILE as VECTORS
 from videopipe.library.vectors import VectorIndex
-from videopipe.types import Clip, ClipText, Source, VideoRecord
+from videopipe.types import Clip, ClipText, Source, VideoRecord, normalised, stamp
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -111,7 +111,7 @@ class Library:
             ConfigError: the library holds vectors of another embedder.
             LibraryError: it cannot be written (disk full, locked, read-only); nothing has changed.
         """
-        path = record.path.absolute()
+        path = normalised(record.path)
         with self._writing():
             self._claim(embedder, record.texts)
             rows.delete(
@@ -134,18 +134,25 @@ class Library:
                 raise NotFound(f"The library {self.path} holds no video {video_id}.")
 
     @_explained
-    def remember_path(self, video_id: str, path: Path) -> None:
-        """Note that the file of a video is at ``path`` now, as it is there."""
-        path = path.absolute()
+    def remember_places(self, places: Mapping[str, Path]) -> None:
+        """Note that the files of videos, by id, are at these paths now, as they are there.
+
+        What the library held at one of the paths and is not among ``places`` is forgotten.
+        """
         with self._writing():
-            rows.delete(
-                self._db, "path = CAST(? AS TEXT) AND video_id <> ?", rows.encoded(path), video_id
-            )
-            self._db.execute(
-                "UPDATE videos SET path = CAST(? AS TEXT), size = ?, mtime_ns = ? "
-                "WHERE video_id = ?",
-                (rows.encoded(path), *rows.stamp(path), video_id),
-            )
+            for video_id in places:  # files can have changed places with each other
+                self._db.execute(
+                    "UPDATE videos SET path = ? WHERE video_id = ?",
+                    (f"moving {video_id}", video_id),
+                )
+            for video_id, path in places.items():
+                place = normalised(path)
+                rows.delete(self._db, "path = CAST(? AS TEXT)", rows.encoded(place))
+                self._db.execute(
+                    "UPDATE videos SET path = CAST(? AS TEXT), size = ?, mtime_ns = ? "
+                    "WHERE video_id = ?",
+                    (rows.encoded(place), *stamp(place), video_id),
+                )
 
     @_explained
     def videos(self) -> list[Video]:
@@ -158,7 +165,7 @@ class Library:
         Raises:
             ConfigError: several videos fit.
         """
-        path, text = Path(key).absolute(), os.fspath(key)
+        path, text = normalised(Path(key)), os.fspath(key)
         videos = self.videos()
         for fits in (
             [v for v in videos if v.path == path or v.video_id == text],

@@ -1,17 +1,20 @@
 """Video files: what is in them, their frames at given times, and their subtitles."""
 
+from videopipe.media.container import NoVideo
 from videopipe.media.decode import fetch, fetch_each, scan
 from videopipe.media.discover import Found, find_videos
 from videopipe.media.probe import probe
-from videopipe.media.subtitles import find_subtitles, read_subtitles
+from videopipe.media.subtitles import find_subtitles, read_subtitles, same_language
 
 __all__ = [
     "Found",
+    "NoVideo",
     "fetch",
     "fetch_each",
     "find_subtitles",
     "find_videos",
     "probe",
     "read_subtitles",
+    "same_language",
     "scan",
 ]

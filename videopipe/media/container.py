@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,6 +89,8 @@ def keep_only(container: InputContainer, stream: VideoStream) -> None:
 
 def _head(path: Path) -> bytes:
     try:
+        if stat.S_ISFIFO(path.stat().st_mode) or stat.S_ISCHR(path.stat().st_mode):
+            raise MediaError(f"{path} is a pipe or a device, not a video file.")
         with path.open("rb") as file:
             head = file.read(16)
     except FileNotFoundError:

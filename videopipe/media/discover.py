@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from videopipe.errors import MediaError, NotFound
-from videopipe.media.container import NoVideo, opened, video_stream
 
 _SUFFIXES = tuple(
     f".{name}"
@@ -41,9 +38,13 @@ _STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"msf1")  # pictures in the
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The videos among some paths; what was left out or is not there, each with the reason."""
+    """The videos among some paths; what was left out or is not there, each with the reason.
+
+    ``walked`` are those of ``videos`` that nobody named: one without a picture is no failure.
+    """
 
     videos: list[Path] = field(default_factory=list)
+    walked: set[Path] = field(default_factory=set)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     missing: list[tuple[Path, str]] = field(default_factory=list)
 
@@ -57,38 +58,52 @@ def find_videos(paths: Sequence[Path]) -> Found:
     """
     found = Found()
     seen: set[Path] = set()
+
+    def add(file: Path) -> bool:
+        real = file.resolve()
+        new = real not in seen
+        seen.add(real)
+        if new:
+            found.videos.append(file)
+        return new
+
+    def closed(folder: Path, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        found.skipped.append((folder, f"{folder} cannot be read: {reason.lower()}."))
+
     for path in paths:
-        if path.is_dir():
-            for file in _walk(path, set()):
-                if not _is_candidate(file) or file.resolve() in seen:
-                    continue
-                seen.add(file.resolve())
-                reason = _why_not(file)
-                if reason:
-                    found.skipped.append((file, reason))
-                else:
-                    found.videos.append(file)
-        elif not path.exists():
-            found.missing.append((path, f"{path} does not exist."))
-        elif path.resolve() not in seen:
-            seen.add(path.resolve())
-            found.videos.append(path)
+        try:
+            path.stat()
+        except OSError as error:
+            reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror
+            found.missing.append((path, f"{path} {reason}."))
+            continue
+        if not path.is_dir():
+            add(path)
+            continue
+        for file in _walk(path, set(), closed):
+            if _is_candidate(file) and add(file):
+                found.walked.add(file)
     return found
 
 
-def _walk(directory: Path, above: set[Path]) -> Iterator[Path]:
+def _walk(
+    directory: Path, above: set[Path], closed: Callable[[Path, OSError], None]
+) -> Iterator[Path]:
+    """The files below; ``closed`` is told of folders that may not be entered."""
     real = directory.resolve()
     if real in above:
         return  # a link that leads back up
     try:
         entries = sorted(directory.iterdir())
-    except OSError:
+    except OSError as error:
+        closed(directory, error)
         return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            yield from _walk(entry, above | {real})
+            yield from _walk(entry, above | {real}, closed)
         elif entry.is_file():
             yield entry
 
@@ -106,18 +121,6 @@ def _is_candidate(file: Path) -> bool:
     if suffix in _AMBIGUOUS:
         return stream or not head
     return stream or suffix in _SUFFIXES
-
-
-def _why_not(file: Path) -> str | None:
-    """Why a candidate holds no video at all; a damaged one is still a video."""
-    try:
-        with opened(file) as container:
-            video_stream(container, file)
-    except NoVideo as error:
-        return str(error)
-    except (MediaError, NotFound):
-        return None
-    return None
 
 
 def _head(file: Path) -> bytes:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 _SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _TEXT_CODECS = ("mov_text", "subrip", "ass", "webvtt", "text")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+# Containers use the three-letter codes of ISO 639-2, file names mostly the two-letter ones.
+_CODES = (
+    "ara:ar ben:bn bul:bg cat:ca ces:cs cze:cs chi:zh zho:zh dan:da deu:de ger:de dut:nl nld:nl "
+    "ell:el gre:el eng:en est:et fas:fa per:fa fin:fi fra:fr fre:fr heb:he hin:hi hrv:hr hun:hu "
+    "ind:id ita:it jpn:ja kor:ko lav:lv lit:lt may:ms msa:ms nor:no pol:pl por:pt ron:ro rum:ro "
+    "rus:ru slk:sk slo:sk slv:sl spa:es srp:sr swe:sv tam:ta tel:te tha:th tur:tr ukr:uk urd:ur "
+    "vie:vi"
+)
+_TWO_LETTERS = dict(pair.split(":") for pair in _CODES.split())
 _NOT_LANGUAGES = frozenset({"cc", "sdh", "sub", "und"})
 
 
@@ -48,6 +57,16 @@ def find_subtitles(path: Path | str) -> tuple[SubtitleTrack, ...]:
         language, title = _described(file.stem[len(path.stem) + 1 :])
         tracks.append(SubtitleTrack(file, None, suffix[1:], language, title))
     return tuple(sorted(tracks, key=lambda track: len(track.path.name)))
+
+
+def same_language(tag: str | None, wanted: str | None) -> bool:
+    """Whether a language tag (``eng``, ``en-US``, ``zh_Hans``) is of the language ``wanted``."""
+    return wanted is not None and tag is not None and _primary(tag) == _primary(wanted)
+
+
+def _primary(tag: str) -> str:
+    code = re.split("[-_]", tag.lower())[0]
+    return _TWO_LETTERS.get(code, code)
 
 
 def embedded_subtitles(container: InputContainer, path: Path) -> tuple[SubtitleTrack, ...]:
