@@ -1,5 +1,7 @@
 # Everything runs in .venv; `make setup` is a no-op while the requirements have not changed.
 PYTHON ?= python3
+# The local version keeps pip from taking a CUDA build.
+TORCH ?= 2.13.0+cpu
 BIN := .venv/bin
 STAMP := .venv/.stamp
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -11,8 +13,10 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet torch
-	$(BIN)/python -m pip install --quiet --editable '.[decord,dev]'
+	@$(BIN)/python -m pip install --quiet 'torch==$(TORCH)' || { \
+	  echo "No CPU build of torch is in reach: name PyTorch's CPU index in PIP_EXTRA_INDEX_URL," \
+	       "or take the default build, gigabytes of CUDA included, with TORCH=2.13.0."; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
 demo: setup

@@ -66,9 +66,11 @@ def test_index_directory_as_a_job(head: dict[str, str], tmp_path: Path) -> None:
     make_video(videos / "a.mp4", seconds=3, subtitles=cues)
     make_video(videos / "b.mp4", seconds=2)
     (videos / "broken.mp4").write_bytes(b"\0" * 500)
-    command = [RAY, "job", "submit", "--working-dir", ".", "--"]
-    command += ["python", "pipelines/index_directory.py", str(videos)]
-    command += ["--library", str(library), "--config", "configs/cluster.yaml"]
+    settings = (ROOT / "configs" / "cluster.yaml").read_text()
+    settings = settings.replace("/data/videos", str(videos)).replace("/data/library", str(library))
+    (tmp_path / "cluster.yaml").write_text(settings)
+    command = [RAY, "job", "submit", "--working-dir", ".", "--", "python"]
+    command += ["pipelines/index_directory.py", "--config", str(tmp_path / "cluster.yaml")]
     done = subprocess.run(
         command, cwd=ROOT, env=head, capture_output=True, text=True, timeout=200, check=False
     )

@@ -72,7 +72,7 @@ class OcrConfig:
 class FactsConfig:
     """Measured statements about a clip, the embedded caption."""
 
-    enabled: bool = _key(True, "measure colours, brightness, motion, camera, faces, people")
+    enabled: bool = _key(True, "measure colours, brightness, motion, camera, faces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,14 @@ class AnswerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """What ``videopipe index`` works on where the command line does not say."""
+
+    paths: tuple[str, ...] = _key((), "videos, and folders of them")
+    library: str | None = _key(None, "library folder; null: your own")
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """How the work is carried out; never changes its result."""
 
@@ -128,6 +136,7 @@ class Config:
     embed: EmbedConfig = field(default_factory=EmbedConfig)
     retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def index_hash(self) -> str:
@@ -230,6 +239,11 @@ def _checked(key: str, declaration: Field[Any], kind: Any, value: Any) -> Any:
         if value is None:
             return None
         kind = next(k for k in get_args(kind) if k is not type(None))
+    if get_origin(kind) is tuple:
+        values = [value] if isinstance(value, str) else value
+        if isinstance(values, list) and all(isinstance(entry, str) for entry in values):
+            return tuple(values)
+        raise ConfigError(f"{key} must be a list of texts; got {value!r}.")
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ConfigError(f"{key} must be one of {', '.join(get_args(kind))}; got {value!r}.")

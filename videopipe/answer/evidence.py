@@ -14,12 +14,12 @@ from videopipe.errors import VideopipeError
 def best_time(signals: dict[str, NDArray[Any]], start: float, end: float) -> float:
     """The time in ``[start, end)`` at which the scanned picture was sharpest.
 
-    A span between two scanned frames gets its middle, one after the last scanned frame that frame.
+    A span between two scanned frames gets its middle.
     """
     times = signals["times"]
     inside = np.flatnonzero((times >= start) & (times < end))
     if not len(inside):
-        return (start + end) / 2 if len(times) and end <= times[-1] else float(times[-1:].sum())
+        return (start + end) / 2
     return float(times[inside[np.argmax(signals["sharpness"][inside])]])
 
 

@@ -82,9 +82,9 @@ def ask(
 
 def index(
     paths: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="PATH...", help="Videos, or folders of them.", show_default=False),
-    ],
+    ] = None,
     library: LibraryDir = None,
     workers: Annotated[
         int | None, typer.Option(help="Videos in work at once [default: one per core].")
@@ -109,13 +109,19 @@ def index(
       videopipe index videos/ --library talks
     """
     resolved = resolve(config, overrides, run__workers=workers, run__address=address)
+    given = resolved.config.index
+    paths = paths or [Path(path) for path in given.paths]
+    if not paths:
+        raise ConfigError("Name videos or folders to index (or set index.paths).")
+    if library is None and given.library is not None:
+        library = Path(given.library)
     from videopipe import api
     from videopipe.cli.progress import observe, summary
 
     try:
         # Ray prints what it has to say about dead workers on stdout, which is for the result.
         with redirect_stdout(sys.stderr), observe() as observer:
-            report = api.index(list(paths), library, config=resolved.config, observer=observer)
+            report = api.index(paths, library, config=resolved.config, observer=observer)
     except KeyboardInterrupt:
         print(
             "videopipe: interrupted; finished videos are in the library, "
@@ -189,11 +195,18 @@ def frames(
     """
     times = [_seconds(part) for part in at.split(",")]
     from videopipe.answer import write_frame
-    from videopipe.media import fetch
+    from videopipe.errors import MediaError
+    from videopipe.media import fetch_each
 
-    batch = fetch(video, times, size)
-    for time, frame in zip(batch.times, batch.frames, strict=True):
-        print(write_frame(out, f"{video.stem}_{show.stamp(float(time))}", frame))
+    written = {}
+    for time, frame in fetch_each(video, sorted(set(times)), size):
+        written[time] = write_frame(out, f"{video.stem}_{show.stamp(time)}", frame)
+    for time in dict.fromkeys(times):
+        if time in written:
+            print(written[time])
+    if len(written) < len(set(times)):
+        missing = ", ".join(f"{time:g}" for time in sorted(set(times) - written.keys()))
+        raise MediaError(f"{video} cannot be decoded at {missing} s; it is damaged there.")
 
 
 def demo(

@@ -55,11 +55,11 @@ def _bars() -> Bars:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, markup=False, highlight=False),
         transient=True,
     )
 
@@ -106,6 +106,8 @@ class _Live(Observer):
         self._bars = bars
         self._whole: TaskID | None = None
         self._tasks: dict[Path, TaskID] = {}
+        self._began = time.monotonic()
+        self._video_seconds = 0.0
 
     def planned(self, total: int, workers: int) -> None:
         if total > 1:
@@ -125,10 +127,14 @@ class _Live(Observer):
     def outcome(self, outcome: VideoOutcome) -> None:
         if outcome.path in self._tasks:
             self._bars.remove_task(self._tasks.pop(outcome.path))
+        if outcome.status == "indexed":
+            self._video_seconds += outcome.video_seconds
         if self._whole is not None:
-            self._bars.advance(self._whole)
+            speed = self._video_seconds / (time.monotonic() - self._began)
+            described = f"videos, {speed:.1f} video-seconds/s"
+            self._bars.update(self._whole, advance=1, description=described)
         if outcome.status in ("failed", "skipped"):
-            self._bars.console.print(_line(outcome), markup=False, highlight=False)
+            self._bars.console.print(_line(outcome))
 
 
 def summary(report: IndexReport) -> None:
@@ -137,7 +143,7 @@ def summary(report: IndexReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(markup=False, emoji=False, highlight=False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("video", overflow="fold")
     for name in ("length", "clips", "texts", "seconds"):

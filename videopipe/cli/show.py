@@ -78,8 +78,10 @@ def hits(results: list[ClipHit]) -> None:
 
 
 def stamp(seconds: float) -> str:
-    """A time as part of a file name: ``0-12-41.500``."""
-    return clock(seconds).replace(":", "-") + f".{round(seconds % 1 * 1000) % 1000:03d}"
+    """A time as part of a file name: ``0-12-41.500``, with microseconds where it has them."""
+    whole, micros = divmod(round(seconds * 1_000_000), 1_000_000)
+    fraction = f"{micros:06d}"
+    return clock(whole).replace(":", "-") + "." + fraction.removesuffix("000")
 
 
 def video(info: VideoInfo) -> None:

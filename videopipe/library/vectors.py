@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from videopipe.library.schema import FILE as DATABASE
+
 FILE = "vectors.faiss"
 _MAGIC = b"VPVEC001"
 _SEAL = struct.Struct("<8s16sq32s")  # magic, library, changes, sha256 of all before
@@ -115,6 +117,8 @@ class VectorIndex:
                 file.write(self._seal(payload, self.changes))
                 file.flush()
                 os.fsync(file.fileno())
+                # Whoever may read the database may read this, too.
+                Path(file.name).chmod((self._file.parent / DATABASE).stat().st_mode & 0o666)
                 Path(file.name).replace(self._file)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)

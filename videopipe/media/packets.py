@@ -146,8 +146,7 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
     period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
     vp8 = stream.codec_context.name == "vp8"
     # Ten hours are a million packets: only what is needed is kept, and in arrays of numbers.
-    stamps, keys = array("q"), array("q")
-    places: list[tuple[int, int]] = []
+    stamps, keys, seeks, places = (array("q") for _ in range(4))
     shown = bytearray()
     latest = newest = _UNKNOWN  # of all packets, of those that are shown
     following = shift = length = 0
@@ -172,8 +171,8 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
                     stamp = latest + period
                 keys.append(len(stamps))
             if packet.is_keyframe or not stamps:
-                decode = stamp if packet.dts is None else packet.dts
-                places.append((decode, _UNKNOWN if packet.pos is None else packet.pos))
+                seeks.append(stamp if packet.dts is None else packet.dts)
+                places.append(_UNKNOWN if packet.pos is None else packet.pos)
             # VP8 stores reference pictures that are never shown as packets of their own.
             visible = not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10)
             if visible and stamp >= newest:
@@ -188,7 +187,6 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
 
     if not keys:
         keys.append(0)  # a stream of gradual refresh: begin where it begins
-    places = places[-len(keys) :]  # without the first packet, if that was no key frame
     pts = np.frombuffer(stamps, np.int64)
     display = np.frombuffer(shown, np.bool_)
     # What refers to pictures before the beginning of the file cannot be shown by anybody.
@@ -207,8 +205,9 @@ def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> 
         pts=pts,
         shown=display,
         keys=np.array(keys, np.intp),
-        seek=np.array([decode for decode, _ in places], np.int64),
-        byte=np.array([place for _, place in places], np.int64),
+        # The first packet stands among them even if it is no key frame.
+        seek=np.array(seeks[-len(keys) :], np.int64),
+        byte=np.array(places[-len(keys) :], np.int64),
         start=int(pts.min(where=display, initial=bounds.max)),
         end=int(pts.max(where=display, initial=bounds.min)) + (length or period),
         seekable=timed and not restarted,
