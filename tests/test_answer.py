@@ -277,6 +277,15 @@ def test_the_answer_outlives_the_video_file(tmp_path: Path) -> None:
     assert "no frame for [1]" in answer.warnings[0]
 
 
+def test_no_frame_is_shown_of_a_file_that_has_changed(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "film.mp4", seconds=4, subtitles=NARRATION[:1])
+    index(film, tmp_path / "library")
+    make_video(film, seconds=5)
+    answer = ask("When was it built?", library=tmp_path / "library", frames=tmp_path / "frames")
+    assert answer.citations[0].frame is None
+    assert "has changed since" in answer.warnings[0]
+
+
 def test_the_same_question_gets_the_same_answer(library: Path) -> None:
     first, second = (ask("What can be seen at the light?", library=library) for _ in range(2))
     assert {**first.to_dict(), "timing_s": {}} == {**second.to_dict(), "timing_s": {}}

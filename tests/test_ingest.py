@@ -184,3 +184,70 @@ def test_copies_in_one_run_are_stored_once(film: Path, tmp_path: Path) -> None:
     }
     with Library.open(tmp_path / "library") as opened:
         assert [video.name for video in opened.videos()] == ["a.mp4"]
+
+
+def test_names_that_were_swapped_or_used_again(tmp_path: Path) -> None:
+    library, one, two = tmp_path / "library", tmp_path / "one.mp4", tmp_path / "two.mp4"
+    make_video(one, seconds=2)
+    make_video(two, seconds=3)
+    index(library, one, two)
+
+    def durations() -> dict[str, float]:
+        with Library.open(library) as opened:
+            return {video.name: round(video.duration) for video in opened.videos()}
+
+    one.rename(tmp_path / "x")
+    two.rename(one)
+    (tmp_path / "x").rename(two)
+    assert outcomes(index(library, one, two)) == {"one.mp4": "moved", "two.mp4": "moved"}
+    assert durations() == {"one.mp4": 3, "two.mp4": 2}
+
+    yesterday = one.rename(tmp_path / "yesterday.mp4")
+    make_video(one, seconds=4)
+    assert outcomes(index(library, one, yesterday)) == {
+        "one.mp4": "indexed",
+        "yesterday.mp4": "moved",
+    }
+    assert durations() == {"one.mp4": 4, "two.mp4": 2, "yesterday.mp4": 3}
+    roundabout = tmp_path / "library" / ".." / "two.mp4"
+    assert outcomes(index(library, roundabout)) == {"two.mp4": "unchanged"}
+
+
+def test_subtitles_beside_a_video_belong_to_it(tmp_path: Path) -> None:
+    library, film = tmp_path / "library", make_video(tmp_path / "film.mp4", seconds=4)
+    index(library, film)
+    (tmp_path / "film.en-US.srt").write_text("1\n00:00:01,000 --> 00:00:09,000\nThe owl waits.\n")
+    (tmp_path / "film.de.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nDie Eule wartet.\n")
+    assert outcomes(index(library, film)) == {"film.mp4": "indexed"}
+    assert outcomes(index(library, film)) == {"film.mp4": "unchanged"}
+
+    def said() -> list[tuple[str | None, float, str]]:
+        with Library.open(library) as opened:
+            texts = opened.texts(opened.clips(opened.get("film").video_id))
+        return [(t.language, t.lines[0].end, t.text) for t in texts if t.source == "subtitle"]
+
+    assert sorted(said(), key=str) == [
+        ("de", 2.0, "Die Eule wartet."),
+        ("en-US", 4.0, "The owl waits."),
+    ]
+    english = load(overrides=["run.executor=local", "subtitles.language=eng"]).config
+    index(library, film, config=english)
+    assert said() == [("en-US", 4.0, "The owl waits.")]
+    french = load(overrides=["run.executor=local", "subtitles.language=fr"]).config
+    index(library, film, config=french)
+    assert len(said()) == 2
+
+
+def test_sound_files_in_a_folder_are_passed_over(film: Path, tmp_path: Path) -> None:
+    import av
+
+    shutil.copy(film, tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "song.m4a"), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        sound.sample_rate = 44100
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode(None))
+    report = index(tmp_path / "library", tmp_path)
+    assert outcomes(report) == {"film.mp4": "indexed", "song.m4a": "skipped"}
+    assert report.error() is None
