@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from videopipe.answer.passages import Passage, passages
 from videopipe.answer.reader import choose, read
 from videopipe.config import Config
 from videopipe.errors import ConfigError, VideopipeError
-from videopipe.library import ClipHit, Library, Video, load_embedder
+from videopipe.library import ClipHit, Embedder, Library, Video, load_embedder
 from videopipe.media import fetch
 from videopipe.types import stamp
 
@@ -55,50 +55,23 @@ def ask(
     embedder = load_embedder(config.embed.model)
     lap("load")
 
-    def score(query: str, texts: Sequence[str]) -> NDArray[np.float64]:
-        return library.relevance(query, texts, embedder, videos=videos)
-
-    settings = config.answer
     whole = None if choices or not asks_for_overview(question) else _only_video(library, videos)
     if whole is not None:
-        by_id = {whole.video_id: whole}
         texts = library.texts(library.clips(whole.video_id))
-        lap("retrieve")
-        evidence = overview(texts, embedder.encode, settings.sentences)
-        found = []
-    else:
-        hits = {
-            (hit.clip.video_id, hit.clip.index): hit
-            for query in (question, *(f"{question} {choice}" for choice in choices))
-            for hit in library.search(
-                query, config.retrieve.clips, videos=videos, embedder=embedder
-            )
-        }
-        by_id = {hit.video.video_id: hit.video for hit in hits.values()}
-        found = _passages_of(library, list(hits.values()))
-        lap("retrieve")
-        evidence = read(
-            question, found, score, count=settings.sentences, min_score=settings.min_score
+        found = _Found(
+            overview(texts, embedder.encode, config.answer.sentences), {whole.video_id: whole}
         )
-    picked: int | None = None
-    options: tuple[Choice, ...] = ()
-    if choices and found:
-        support, backing = choose(question, choices, found, score)
-        picked = int(support.argmax())
-        options = tuple(Choice(c, float(s)) for c, s in zip(choices, support, strict=True))
-        if support[picked] < settings.min_score / 2:
-            picked = None
-        else:
-            evidence = _with(evidence, backing[picked], float(support[picked]))
+    else:
+        found = _find(question, library, videos, choices, embedder, config)
     lap("read")
     citations = [
-        _cite(number, passage, value, by_id[passage.video_id], library)
-        for number, (passage, value) in enumerate(evidence, 1)
+        _cite(number, passage, value, found.videos[passage.video_id], library)
+        for number, (passage, value) in enumerate(found.evidence, 1)
     ]
     warnings: list[str] = []
     if frames is not None:
         for place, citation in enumerate(citations):
-            video = by_id[citation.video_id]
+            video = found.videos[citation.video_id]
             held = (video.size, video.mtime_ns)
             citations[place] = _illustrate(citation, held, frames, warnings)
         lap("frames")
@@ -108,11 +81,11 @@ def ask(
         )
     return Answer(
         question=question,
-        text=_text(citations, choices, picked),
+        text=_text(citations, choices, found.picked),
         found=bool(citations),
         citations=tuple(citations),
-        choices=options,
-        choice=picked,
+        choices=found.choices,
+        choice=found.picked,
         config_hash=config.hash(),
         timings=timings,
         warnings=tuple(warnings),
@@ -129,6 +102,48 @@ def check(question: str, choices: Sequence[str]) -> None:
         raise ConfigError("The question is empty; ask something.")
     if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
         raise ConfigError('Give at least two choices, none of them empty: "first|second".')
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Scored passages in time order, the videos they are from by id, and the choice if any."""
+
+    evidence: list[tuple[Passage, float]]
+    videos: dict[str, Video]
+    choices: tuple[Choice, ...] = ()
+    picked: int | None = None
+
+
+def _find(
+    question: str,
+    library: Library,
+    videos: Sequence[str] | None,
+    choices: Sequence[str],
+    embedder: Embedder,
+    config: Config,
+) -> _Found:
+    """Retrieve clips and read them; with ``choices`` pick the one the evidence speaks for."""
+
+    def score(query: str, texts: Sequence[str]) -> NDArray[np.float64]:
+        return library.relevance(query, texts, embedder, videos=videos)
+
+    hits = {
+        (hit.clip.video_id, hit.clip.index): hit
+        for query in (question, *(f"{question} {choice}" for choice in choices))
+        for hit in library.search(query, config.retrieve.clips, videos=videos, embedder=embedder)
+    }
+    held = {hit.video.video_id: hit.video for hit in hits.values()}
+    found = _passages_of(library, list(hits.values()))
+    least = config.answer.min_score
+    evidence = read(question, found, score, count=config.answer.sentences, min_score=least)
+    if not choices or not found:
+        return _Found(evidence, held)
+    support, backing = choose(question, choices, found, score)
+    options = tuple(Choice(c, float(s)) for c, s in zip(choices, support, strict=True))
+    picked = int(support.argmax())
+    if support[picked] < least / 2:
+        return _Found(evidence, held, options)
+    return _Found(_with(evidence, backing[picked], float(support[picked])), held, options, picked)
 
 
 def _only_video(library: Library, videos: Sequence[str] | None) -> Video | None:
