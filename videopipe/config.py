@@ -249,12 +249,13 @@ def _checked(key: str, declaration: Field[Any], kind: Any, value: Any) -> Any:
             raise ConfigError(f"{key} must be one of {', '.join(get_args(kind))}; got {value!r}.")
         return value
     number = kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool)
-    if number and (kind is float or float(value).is_integer()):
-        value = kind(value)
+    if number and (kind is float or isinstance(value, int) or value.is_integer()):
+        value = kind(value) if abs(value) < 1e15 else value
         low, high = declaration.metadata["low"], declaration.metadata["high"]
-        if not (low is None or value >= low) or not (high is None or value <= high):
-            bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-            raise ConfigError(f"{key} must be {bounds}; got {value:g}.")
+        high = 1e15 if high is None else high
+        if not (low is None or value >= low) or not value <= high:
+            bounds = f"at least {low:g}" if high == 1e15 else f"between {low:g} and {high:g}"
+            raise ConfigError(f"{key} must be {bounds}; got {str(value)[:20]}.")
         return value
     if not number and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
@@ -287,7 +288,7 @@ def _parse_yaml(text: str, where: str) -> Any:
 def _flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not prefix:
             yield from _flatten(value, f"{key}.")
         elif value is not None or prefix:
             yield key, value

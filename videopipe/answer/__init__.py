@@ -2,6 +2,6 @@
 
 from videopipe.answer.answer import Answer, Choice, Citation
 from videopipe.answer.ask import ask, check
-from videopipe.answer.evidence import write_frame
+from videopipe.answer.evidence import cut, write_frame
 
-__all__ = ["Answer", "Choice", "Citation", "ask", "check", "write_frame"]
+__all__ = ["Answer", "Choice", "Citation", "ask", "check", "cut", "write_frame"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.answer.answer import Answer, Choice, Citation
-from videopipe.answer.evidence import best_time, write_frame
+from videopipe.answer.evidence import best_time, cut, write_frame
 from videopipe.answer.overview import asks_for_overview, overview
 from videopipe.answer.passages import Passage, passages
 from videopipe.answer.reader import choose, read
@@ -38,8 +38,7 @@ def ask(
     """Answer ``question`` from what ``library`` holds about ``videos`` (ids; None for all).
 
     Raises:
-        ConfigError: an empty question, or a single choice.
-        VideopipeError: a frame cannot be written to ``frames``.
+        ConfigError: an empty question, or choices that are no choice.
     """
     config = config or Config()
     check(question, choices)
@@ -102,6 +101,8 @@ def check(question: str, choices: Sequence[str]) -> None:
         raise ConfigError("The question is empty; ask something.")
     if choices and (len(choices) < 2 or not all(choice.strip() for choice in choices)):
         raise ConfigError('Give at least two choices, none of them empty: "first|second".')
+    if len(choices) > 26 or len(set(choices)) < len(choices):
+        raise ConfigError("Give at most 26 choices (A to Z), each once.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +207,12 @@ def _illustrate(
         return citation
     try:
         picture = fetch(citation.video, [citation.frame_time]).frames[0]
+        stem = cut(citation.video.stem)
+        name = f"{citation.number:02d}_{stem}_{citation.frame_time:.2f}s"
+        return replace(citation, frame=write_frame(folder, name, picture))
     except VideopipeError as error:
         warnings.append(f"no frame for [{citation.number}]: {error}")
         return citation
-    name = f"{citation.number:02d}_{citation.video.stem}_{citation.frame_time:.2f}s"
-    return replace(citation, frame=write_frame(folder, name, picture))
 
 
 def _text(citations: Sequence[Citation], choices: Sequence[str], picked: int | None) -> str:

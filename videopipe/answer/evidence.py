@@ -23,6 +23,11 @@ def best_time(signals: dict[str, NDArray[Any]], start: float, end: float) -> flo
     return float(times[inside[np.argmax(signals["sharpness"][inside])]])
 
 
+def cut(stem: str) -> str:
+    """As much of a file's name as leaves room for more in another file's name."""
+    return stem.encode("utf-8", "surrogateescape")[:180].decode("utf-8", "ignore")
+
+
 def write_frame(folder: Path, name: str, frame: NDArray[np.uint8]) -> Path:
     """Write ``frame`` (uint8 RGB ``[H, W, 3]``) as ``folder/name.png`` and return the path.
 

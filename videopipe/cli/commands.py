@@ -13,7 +13,9 @@ from videopipe.cli import show
 from videopipe.cli.options import ConfigFile, Json, LibraryDir, Overrides, resolve
 from videopipe.errors import ConfigError
 
-VideoFile = Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file.", show_default=False)]
+VideoFile = Annotated[
+    Path, typer.Argument(metavar="VIDEO", help="Video file.", show_default=False, readable=False)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +69,7 @@ def ask(
             words[-1],
             words[0] if len(words) == 2 else None,
             library,
-            choices=[part.strip() for part in choices.split("|")] if choices else (),
+            choices=[part.strip() for part in choices.split("|")] if choices is not None else (),
             frames=frames,
             config=resolved.config,
             observer=observer,
@@ -194,13 +196,13 @@ def frames(
       videopipe frames lecture.mp4 --at 1.5,0:12:41 --size 448 --out stills
     """
     times = [_seconds(part) for part in at.split(",")]
-    from videopipe.answer import write_frame
+    from videopipe.answer import cut, write_frame
     from videopipe.errors import MediaError
     from videopipe.media import fetch_each
 
     written = {}
     for time, frame in fetch_each(video, sorted(set(times)), size):
-        written[time] = write_frame(out, f"{video.stem}_{show.stamp(time)}", frame)
+        written[time] = write_frame(out, f"{cut(video.stem)}_{show.stamp(time)}", frame)
     for time in dict.fromkeys(times):
         if time in written:
             print(written[time])

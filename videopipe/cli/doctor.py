@@ -130,6 +130,11 @@ def _library(name: str) -> Check:
 
     path = default_library()
     if not path.exists():
+        place = next(parent for parent in path.parents if parent.exists())
+        if not (place.is_dir() and os.access(place, os.W_OK)):
+            return Check(
+                name, "fail", f"{path} cannot be made in {place}", "Set VIDEOPIPE_HOME elsewhere."
+            )
         return Check(name, "ok", f"{path} (made on first use)")
     with Library.open(path) as library:
         problems = library.verify()

@@ -44,7 +44,7 @@ def list_videos(library: LibraryDir = None, as_json: Json = False) -> None:
         gone = "" if video.path.exists() else "  (file is gone)"
         print(
             f"{video.video_id[:8]}  {show.clock(video.duration)}  {video.clips:>4} clips  "
-            f"{video.texts:>5} texts  {video.path}{gone}"
+            f"{video.texts:>5} texts  {show.plain(video.path)}{gone}"
         )
 
 

@@ -65,7 +65,7 @@ def _bars() -> Bars:
 
 
 def _line(outcome: VideoOutcome) -> str:
-    name = outcome.path.name
+    name = show.plain(outcome.path.name)
     if outcome.status == "indexed":
         return (
             f"{name}: indexed, {show.clock(outcome.video_seconds)} of video in "
@@ -119,7 +119,7 @@ class _Live(Observer):
             self._tasks[path] = self._bars.add_task(path.name)
         self._bars.update(
             self._tasks[path],
-            description=f"{show.shorten(path.name, 32):32} {event.stage:9}",
+            description=f"{show.plain(show.shorten(path.name, 32)):32} {event.stage:9}",
             completed=event.done,
             total=event.total,
         )
@@ -143,17 +143,19 @@ def summary(report: IndexReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    # Into a file or a log a path goes whole, however long.
+    wide = None if sys.stdout.isatty() else 200
+    console = Console(markup=False, emoji=False, highlight=False, width=wide)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("video", overflow="fold")
     for name in ("length", "clips", "texts", "seconds"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("outcome", overflow="fold")
     for outcome in sorted(report.outcomes, key=lambda o: str(o.path)):
         known = outcome.video_id is not None
         notes = [outcome.reason, *outcome.warnings]
         table.add_row(
-            outcome.path.name,
+            show.plain(outcome.path.name),
             show.clock(outcome.video_seconds) if known else "",
             str(outcome.clips) if known else "",
             str(outcome.texts) if known else "",

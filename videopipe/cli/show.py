@@ -38,6 +38,11 @@ def size(count: float) -> str:
     return f"{count:.2f} GB"
 
 
+def plain(text: object) -> str:
+    """``text`` on one line, without characters that steer a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
 def dump(document: Any) -> None:
     """One JSON document on stdout."""
     print(json.dumps(document, ensure_ascii=False, indent=2))
@@ -58,7 +63,7 @@ def answer(result: Answer) -> None:
         print()
     several = len({citation.video_id for citation in result.citations}) > 1
     for citation in result.citations:
-        name = f"  {citation.video.name}" if several else ""
+        name = f"  {plain(citation.video.name)}" if several else ""
         source = SOURCE_NAMES[citation.source]
         where = span(citation.start, citation.end)
         print(f"[{citation.number}] {where}{name}  {source}, score {citation.score:.2f}")
@@ -71,7 +76,7 @@ def hits(results: list[ClipHit]) -> None:
     for rank, hit in enumerate(results, 1):
         best = hit.matches[0]
         print(
-            f"{rank:>2}. {span(hit.clip.start, hit.clip.end)}  {hit.video.name}  "
+            f"{rank:>2}. {span(hit.clip.start, hit.clip.end)}  {plain(hit.video.name)}  "
             f"score {hit.score:.2f}  ({SOURCE_NAMES[best.source]})"
         )
         print(f"    {shorten(best.text, 110)}")
@@ -112,7 +117,7 @@ def video(info: VideoInfo) -> None:
     rows += [("subtitles", _track(track)) for track in info.subtitles] or [("subtitles", "none")]
     rows += [("warning", warning) for warning in info.warnings]
     for name, value in rows:
-        print(f"{name:12} {value}")
+        print(f"{name:12} {plain(value)}")
 
 
 def _track(track: SubtitleTrack) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -104,6 +105,8 @@ def _connect(address: str | None) -> bool:
 
     if ray.is_initialized():
         return False
+    if address is not None:
+        _check_reachable(address)
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if address is None and "RAY_ADDRESS" not in os.environ:
@@ -123,6 +126,19 @@ def _connect(address: str | None) -> bool:
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_terminate)  # ray.init puts its own in its place
     return True
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes before it says that nobody is there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+    except (OSError, OverflowError) as error:
+        raise ModelError(
+            f"Ray at {address} cannot be reached ({error}); start it or correct run.address."
+        ) from None
 
 
 class _Actor:

@@ -52,7 +52,8 @@ def plan(paths: Sequence[Path], held: Sequence[Video], config: Config) -> Plan:
     for path in map(normalised, paths):
         there = by_path.get(path)
         untouched = there is not None and there.config_hash == settings and _in_place(there)
-        alike = by_size[stamp(path)[0]] if path.is_file() else {}
+        size = stamp(path)[0]  # 0 for what is not there and what is no file
+        alike = by_size[size] if size else {}
         same = there if untouched else alike.get(content_id(path)) if alike else None
         if same is None or beside.stamps(path) != same.info.get("sidecars"):
             made.jobs.append(Job(path, config))

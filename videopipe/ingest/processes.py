@@ -63,7 +63,7 @@ class _Process:
         self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         self._process.start()
         theirs.close()
-        self.finished = False
+        self.finished = True
         self._news: list[tuple[str, float, float]] = []
         self._outcome: tuple[str, Any] = ("", None)
 
@@ -98,9 +98,11 @@ class _Process:
         return value
 
     def kill(self) -> None:
+        self.pipe.close()
+        if self.finished:
+            self._process.join(2)  # without a job it ends when nobody speaks to it any more
         self._process.kill()
         self._process.join(5)  # longer only if the system itself cannot let go of it
-        self.pipe.close()
 
 
 def _serve(pipe: Connection, work: Work) -> None:
@@ -111,7 +113,7 @@ def _serve(pipe: Connection, work: Work) -> None:
     while True:
         try:
             job = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
 
         def report(stage: str, done: float, total: float) -> None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from videopipe.config import Config
-from videopipe.errors import NotFound, NothingProcessed, PartialFailure, VideopipeError
+from videopipe.errors import (
+    LibraryError,
+    NotFound,
+    NothingProcessed,
+    PartialFailure,
+    VideopipeError,
+)
 from videopipe.ingest.executor import Executor, Failed, Finished, Progress
 from videopipe.ingest.plan import Known, plan
 from videopipe.ingest.video import index_video
@@ -160,7 +166,8 @@ def index_paths(
                 for result in outcomes:
                     note(writer.store(result))
         finally:
-            library.flush()
+            with suppress(LibraryError):  # the vector file only saves the next search some time
+                library.flush()
     report.seconds = time.monotonic() - began
     return report
 

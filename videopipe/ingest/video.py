@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from videopipe.config import SubtitlesConfig
 from videopipe.describe import describe
-from videopipe.errors import VideopipeError
+from videopipe.errors import MediaError, VideopipeError
 from videopipe.ingest.executor import Job, Report
 from videopipe.ingest.plan import sidecars
 from videopipe.library import load_embedder, split_document
@@ -83,6 +83,8 @@ def index_video(job: Job, report: Report) -> VideoRecord:
             several = texts[start : start + _EMBED_AT_ONCE]
             vectors = embedder.encode([text.text for text in several])
             embedded += [replace(t, embedding=v) for t, v in zip(several, vectors, strict=True)]
+    if stamp(job.path) != before:
+        raise MediaError(f"{job.path} changed while it was indexed; index it again.")
     return VideoRecord(
         video_id=video_id,
         path=job.path,

@@ -25,6 +25,7 @@ SPACELESS = (
     "\U00020000-\U0003134f"
 )
 _PIECE = re.compile(f"[{SPACELESS}]+|[0-9]+|[^0-9{SPACELESS}]+")
+_VOWEL = re.compile(r"[aeiouy]")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 # Words of questions and grammar: they say nothing about which clip is meant.
@@ -36,16 +37,42 @@ _STOP_WORDS = """
     so some someone something such t tell than that the their them then there these they this
     those through to too under up us ve very was we were what when where which while who whom
     whose why will with would you your clip clips part scene scenes screen slide slides speaker
-    narrator narration video videos que qui quoi quel quelle est les des une dans pour avec de la
+    narrator narration video videos appear happen occur mention
+    que qui quoi quel quelle est les des une dans pour avec de la
     le el los las un en y es por como der die das und ist ein eine wer wie wo wann warum mit von
     zu den dem was 什么 怎么 哪里 为什 么时 时候 多少 是什 有什 这个 那个 のは です ます った 何で
-    ما هو هي في من على هل متى أين كيف إلى عن что это как где когда кто в на и с
+    ما هو هي في من على هل متى أين كيف إلى عن что это как где когда кто в на и с какой какая какое
+    какие какую какого каких чем о об у к по из за от для не ни бы ли же то мы вы он она они его ее
+    है हैं था थी थे में का की के को से पर और यह वह ये वे क्या कब कहाँ कौन कैसे क्यों कितना कितने
+    ist sind wird im am auf für welche welcher welches wieviel où quand comment pourquoi combien
+    quién cuándo dónde cómo cuánto
 """
-STOP_WORDS = frozenset(_STOP_WORDS.split())
 _STOP_WEIGHT = 0.1
 # A query must bring some information before its words count: one rare word brings 1.
 _PRIOR = 0.25
 _PRIOR_TEXTS = 100
+
+
+def _stem(word: str) -> str:
+    """An English word without its common endings, so that ``orders`` and ``ordering`` meet."""
+    if len(word) < 4 or not (word.isascii() and word.isalpha()):
+        return word
+    if word.endswith("ies"):
+        word = word[:-3] + "y"
+    elif word.endswith(("sses", "shes", "ches", "xes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        word = word[:-1]
+    for ending in ("ing", "ed"):
+        rest = word.removesuffix(ending)
+        if rest != word and len(rest) > 2 and _VOWEL.search(rest) and not word.endswith("eed"):
+            doubled = rest[-1] == rest[-2] and rest[-1] not in "lsz"
+            word = rest[:-1] if doubled else rest
+            break
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+STOP_WORDS = frozenset(_stem(word) for word in _STOP_WORDS.split())
 
 
 def index_terms(text: str) -> set[str]:
@@ -71,7 +98,7 @@ def query_terms(text: str) -> list[str]:
 
 def _pieces(text: str) -> list[str]:
     return [
-        piece
+        _stem(piece)
         for word in fold(text).translate(_SEPARATORS).split()
         for piece in _PIECE.findall(word)
     ]

@@ -14,10 +14,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.errors import ConfigError, NotFound
+from videopipe.errors import ConfigError, LibraryError, NotFound
 from videopipe.library import lexical, retrieve, rows, upkeep
 from videopipe.library.embedder import PACKAGED, Embedder, load_embedder
 from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
+from videopipe.library.schema import FILE as DATABASE
 from videopipe.library.schema import connect, explained, transaction
 from videopipe.library.vectors import FILE as VECTORS
 from videopipe.library.vectors import VectorIndex
@@ -112,6 +113,8 @@ class Library:
             LibraryError: it cannot be written (disk full, locked, read-only); nothing has changed.
         """
         path = normalised(record.path)
+        if not (self.path / DATABASE).exists():
+            raise LibraryError(f"The library {self.path} is gone; index into it again.")
         with self._writing():
             self._claim(embedder, record.texts)
             rows.delete(

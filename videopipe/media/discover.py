@@ -74,9 +74,11 @@ def find_videos(paths: Sequence[Path]) -> Found:
     for path in paths:
         try:
             path.stat()
-        except OSError as error:
-            reason = "does not exist" if isinstance(error, FileNotFoundError) else error.strerror
-            found.missing.append((path, f"{path} {reason}."))
+        except PermissionError:
+            found.videos.append(path)  # opening it will say so
+            continue
+        except OSError:
+            found.missing.append((path, f"{path} does not exist."))
             continue
         if not path.is_dir():
             add(path)
