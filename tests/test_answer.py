@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,12 @@ from videopipe.answer.evidence import best_time
 from videopipe.answer.overview import asks_for_overview
 from videopipe.answer.passages import MAX_GAP_SECONDS, MAX_WORDS, Passage, passages
 from videopipe.answer.reader import choose, preferred, read
+from videopipe.describe import subtitle_texts
 from videopipe.errors import ConfigError, NotFound
-from videopipe.types import Clip, ClipText, Source, TimedText
+from videopipe.evaluate import demo
+from videopipe.library import load_embedder, split_document
+from videopipe.scan import cut_clips
+from videopipe.types import Clip, ClipText, Source, TimedText, VideoRecord
 
 CLIP = Clip("v", 0, 0.0, 60.0)
 
@@ -337,3 +342,38 @@ def test_a_library_can_be_looked_after(videopipe: Run, tmp_path: Path) -> None:
     assert videopipe("library", "rebuild", "-l", folder).code == 0
     with Library.open(folder) as opened:
         assert opened.verify() == []
+
+
+def test_an_hour_of_narration_is_answered_to_the_sentence(tmp_path: Path) -> None:
+    """The narration of the demonstration video, stored as indexing stores it."""
+    hour = demo._describe(tmp_path / "hour.mp4", 60)
+    clips = cut_clips("hour", hour.duration, list(hour.cuts))
+    texts = [
+        replace(text, text=" ".join(line.text for line in lines), lines=lines)
+        for text in subtitle_texts(clips, hour.narration, "en")
+        for lines in split_document(text.lines)
+    ]
+    vectors = load_embedder().encode([text.text for text in texts])
+    embedded = tuple(
+        replace(text, embedding=vector) for text, vector in zip(texts, vectors, strict=True)
+    )
+    times = np.arange(hour.duration)
+    signals = {"times": times, "sharpness": np.ones(len(times))}
+    record = VideoRecord(
+        "hour", hour.path, 0, 0, {"duration_s": 3600.0}, "", tuple(clips), embedded, signals
+    )
+    with Library.open(tmp_path / "library", create=True) as opened:
+        opened.put(record)
+        asked = (*hour.questions, *hour.more_questions)
+        told = [question for question in asked if question.channel == "narration"]
+        assert len(told) == 11
+        for question in told:
+            answer = ask(question.question, library=opened)
+            assert any(
+                start - 0.1 <= citation.start and citation.end <= end + 0.1
+                for citation in answer.citations
+                for start, end in question.intervals
+            ), question.question
+            assert question.answer.casefold() in answer.text.casefold()
+        refused = [not ask(q.question, library=opened).found for q in asked if not q.intervals]
+        assert refused.count(True) >= 4  # one of the five is a hard one
