@@ -17,6 +17,8 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "No CPU build of torch is in reach: name PyTorch's CPU index in PIP_EXTRA_INDEX_URL," \
 	       "or take the default build, gigabytes of CUDA included, with TORCH=2.13.0."; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# The same OpenCV built without windows: it needs no libGL of the system.
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall opencv-python-headless
 	touch $@
 
 demo: setup

