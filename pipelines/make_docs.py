@@ -1,8 +1,9 @@
-"""Write what is generated: ``configs/default.yaml`` and the help block of the README.
+"""Write what is generated: ``configs/default.yaml`` and the blocks of the README.
 
-    python pipelines/make_docs.py [--check]
+    python pipelines/make_docs.py [--check | --demo]
 
-With ``--check`` nothing is written; exits with 1 when a file is out of date.
+With ``--check`` nothing is written; exits with 1 when a file is out of date. With ``--demo`` the
+output of ``videopipe demo`` is written as well, which takes more than a minute.
 """
 
 from __future__ import annotations
@@ -25,6 +26,16 @@ BLOCK = re.compile(
     r"(?P<head><!-- help: (?P<command>[^>]*?) -->\n```text\n).*?(?P<tail>^```$)",
     re.DOTALL | re.MULTILINE,
 )
+
+
+DEMO = re.compile(r"(?P<head><!-- demo -->\n```text\n).*?(?P<tail>^```$)", re.DOTALL | re.MULTILINE)
+
+
+def demo_text() -> str:
+    """What ``videopipe demo`` prints."""
+    command = [sys.executable, "-m", "videopipe", "demo"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=ROOT, text=True, check=True)
+    return done.stdout.strip()
 
 
 def help_text(command: str) -> str:
@@ -55,9 +66,11 @@ def _with_help(block: re.Match[str]) -> str:
 
 
 def main() -> int:
-    stale = {
-        path: text for path, text in generated().items() if path.read_text(encoding="utf-8") != text
-    }
+    made = generated()
+    if "--demo" in sys.argv[1:]:
+        readme, shown = ROOT / "README.md", demo_text()
+        made[readme] = DEMO.sub(lambda b: f"{b['head']}{shown}\n{b['tail']}", made[readme])
+    stale = {path: text for path, text in made.items() if path.read_text(encoding="utf-8") != text}
     if "--check" in sys.argv[1:]:
         for path in stale:
             print(f"{path.relative_to(ROOT)} is out of date: make docs", file=sys.stderr)
