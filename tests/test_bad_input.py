@@ -21,6 +21,9 @@ from conftest import Run
 from videos import make_video
 
 from videopipe import Library
+from videopipe.config import load
+from videopipe.errors import MediaError
+from videopipe.ingest import Job, index_video
 from videopipe.types import TimedText
 
 QUICK = ["--set", "run.executor=local", "--set", "run.workers=1"]
@@ -138,6 +141,38 @@ def test_an_unreadable_file(videopipe: Run) -> None:
                 assert "permission denied" in sentence(ran.err)
         finally:
             os.seteuid(user)
+
+
+def test_a_pipe_is_no_video(videopipe: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for command in (["info"], ["index", "--library", tmp_path / "library"]):
+        ran = videopipe(*command, tmp_path / "pipe.mp4")
+        assert ran.code == 3
+        assert "a pipe or a device" in sentence(ran.err)
+
+
+def test_a_file_that_changes_while_it_is_indexed(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "film.mp4", seconds=2)
+    job = Job(film, load(overrides=["ocr.enabled=false"]).config)
+
+    def interfere(stage: str, done: float, total: float) -> None:
+        if stage == "subtitles":
+            make_video(film, seconds=3)
+
+    with pytest.raises(MediaError, match="changed while it was indexed"):
+        index_video(job, interfere)
+
+
+def test_names_are_shown_whole_and_on_one_line(videopipe: Run, tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("Talk [dQw4w9WgXcQ].mp4", "p [bold]b.mp4", "new\nline \x1b[31m.mp4"):
+        make_video(tmp_path / "videos" / name, seconds=1 + len(name) / 25)
+    ran = videopipe("index", tmp_path / "videos", "--library", tmp_path / "lib [x]", *QUICK)
+    assert ran.code == 0, ran.err
+    assert "Talk [dQw4w9WgXcQ].mp4" in ran.out
+    assert "p [bold]b.mp4" in ran.out
+    assert "lib [x]" in ran.out
+    assert "\x1b[31m" not in ran.out + ran.err
 
 
 # --- files that are odd, and must work -----------------------------------------------------------
@@ -291,6 +326,8 @@ def test_wrong_use(videopipe: Run, library: Path, tmp_path: Path) -> None:
         (["ask", film, "two", "three"], "VIDEO"),
         (["ask", film, "What?", "--set", "retrieve.clip=3"], "did you mean 'retrieve.clips'"),
         (["ask", film, "What?", "--choices", "one"], "two"),
+        (["ask", film, "What?", "--choices", "a|a"], "each once"),
+        (["ask", film, "What?", "--choices", "|".join(map(str, range(27)))], "at most 26"),
         (["ask", tmp_path, "What?"], "folder"),
         (["frames", film, "--at", "soon"], "not a time"),
         (["frames", film, "--at", "99"], "outside"),

@@ -148,6 +148,7 @@ class Config:
         return _digest(asdict(self))
 
 
+_MOST = 1e15  # of a number without a bound of its own; NaN and infinity are none
 _INDEX_SECTIONS = ("scan", "clips", "subtitles", "ocr", "facts", "embed")
 
 
@@ -250,17 +251,20 @@ def _checked(key: str, declaration: Field[Any], kind: Any, value: Any) -> Any:
         return value
     number = kind in (int, float) and isinstance(value, int | float) and not isinstance(value, bool)
     if number and (kind is float or isinstance(value, int) or value.is_integer()):
-        value = kind(value) if abs(value) < 1e15 else value
-        low, high = declaration.metadata["low"], declaration.metadata["high"]
-        high = 1e15 if high is None else high
-        if not (low is None or value >= low) or not value <= high:
-            bounds = f"at least {low:g}" if high == 1e15 else f"between {low:g} and {high:g}"
-            raise ConfigError(f"{key} must be {bounds}; got {str(value)[:20]}.")
-        return value
+        _check_bounds(key, declaration, value)
+        return kind(value)
     if not number and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     raise ConfigError(f"{key} must be {names[kind]}; got {value!r}.")
+
+
+def _check_bounds(key: str, declaration: Field[Any], value: float) -> None:
+    low, high = declaration.metadata["low"], declaration.metadata["high"]
+    if (low is None or value >= low) and value <= (_MOST if high is None else high):
+        return
+    bounds = f"at least {low:g} and finite" if high is None else f"between {low:g} and {high:g}"
+    raise ConfigError(f"{key} must be {bounds}; got {str(value)[:20]}.")
 
 
 def _read_yaml(file: Path) -> Mapping[str, Any]:
