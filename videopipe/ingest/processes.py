@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -106,10 +107,14 @@ class _Process:
 
 
 def _serve(pipe: Connection, work: Work) -> None:
+    from tqdm import tqdm
+
     # Ctrl-C goes to the whole group: the parent decides what happens to its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     share_the_cores()
+    # The semaphore tqdm makes otherwise outlives a worker that is killed, and Python complains.
+    tqdm.set_lock(threading.RLock())
     while True:
         try:
             job = pipe.recv()
