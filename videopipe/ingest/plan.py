@@ -12,7 +12,7 @@ from typing import Literal
 from videopipe.config import Config
 from videopipe.ingest.executor import Job
 from videopipe.library import Video
-from videopipe.media import find_subtitles
+from videopipe.media import SUBTITLE_SUFFIXES, find_subtitles
 from videopipe.types import content_id, normalised, stamp
 
 
@@ -96,5 +96,5 @@ def _subtitle_names(folder: Path) -> Iterator[str]:
     except OSError:
         return
     for entry in entries:
-        if entry.name.lower().endswith((".srt", ".vtt", ".ass", ".ssa")):
+        if entry.name.lower().endswith(SUBTITLE_SUFFIXES):
             yield entry.name

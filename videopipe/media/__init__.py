@@ -4,9 +4,15 @@ from videopipe.media.container import NoVideo
 from videopipe.media.decode import fetch, fetch_each, scan
 from videopipe.media.discover import Found, find_videos
 from videopipe.media.probe import probe
-from videopipe.media.subtitles import find_subtitles, read_subtitles, same_language
+from videopipe.media.subtitles import (
+    SUBTITLE_SUFFIXES,
+    find_subtitles,
+    read_subtitles,
+    same_language,
+)
 
 __all__ = [
+    "SUBTITLE_SUFFIXES",
     "Found",
     "NoVideo",
     "fetch",

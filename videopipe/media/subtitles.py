@@ -15,7 +15,7 @@ from videopipe.types import SubtitleTrack, TimedText, VideoInfo
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
+SUBTITLE_SUFFIXES = (".srt", ".vtt", ".ass", ".ssa")
 _TEXT_CODECS = ("mov_text", "subrip", "ass", "webvtt", "text")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Containers use the three-letter codes of ISO 639-2, file names mostly the two-letter ones.
@@ -45,12 +45,12 @@ def find_subtitles(path: Path | str) -> tuple[SubtitleTrack, ...]:
     nearer = tuple(
         f"{p.stem}."
         for p in siblings
-        if p.suffix.lower() not in _SUFFIXES and p.stem.startswith(f"{path.stem}.")
+        if p.suffix.lower() not in SUBTITLE_SUFFIXES and p.stem.startswith(f"{path.stem}.")
     )
     tracks = []
     for file in siblings:
         suffix = file.suffix.lower()
-        if suffix not in _SUFFIXES or not file.name.startswith(f"{path.stem}."):
+        if suffix not in SUBTITLE_SUFFIXES or not file.name.startswith(f"{path.stem}."):
             continue
         if nearer and file.name.startswith(nearer):
             continue
