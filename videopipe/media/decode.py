@@ -161,12 +161,13 @@ def _pictures(
         return
     table = packet_table(info.path)
     shown = table.on_display(times)
-    painter = Painter(*fitted(info.width, info.height, size))
+    painter = Painter()
+    picture_size = fitted(info.width, info.height, size)
     clock = table.pts[shown]  # ascending, like the times
     with Reader(info.path, table, threads) as reader:
         for index, frame in reader.frames(np.unique(shown).tolist()):
             try:
-                picture = None if frame is None else painter.paint(frame)
+                picture = None if frame is None else painter.paint(frame, picture_size)
             except av.FFmpegError:
                 picture = None
             first = np.searchsorted(clock, table.pts[index], side="left")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _SD_HEIGHT = 576  # untagged video is BT.601 up to here and BT.709 above, as players assume
@@ -63,31 +64,26 @@ def fitted(width: int, height: int, short_side: int | None) -> tuple[int, int]:
 
 
 class Painter:
-    """Turns decoded frames into RGB pictures of one display size.
+    """Turns the decoded frames of one video into RGB pictures.
 
     Scaling and colour conversion are one pass of swscale over the YUV planes. The turn of the first
     frame is that of all: PyAV's side data and its frame refer to each other, so that each frame
     asked for it would stay in memory until the garbage collector comes by.
     """
 
-    def __init__(self, width: int, height: int) -> None:
-        from av.video.reformatter import VideoReformatter
-
-        self.width, self.height = width, height
-        self._reformatter = VideoReformatter()
+    def __init__(self) -> None:
+        self._reformatters: dict[tuple[int, int], VideoReformatter] = {}
         self._turn: Turn | None = None
 
-    def paint(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """uint8 RGB ``[height, width, 3]``."""
-        from av.video.reformatter import ColorRange, Colorspace, Interpolation
+    def paint(self, frame: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """uint8 RGB ``[height, width, 3]`` of the display ``size`` ``(width, height)``."""
+        from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
         if self._turn is None:
             self._turn = Turn.of(frame)
-        width, height = self.width, self.height
-        if self._turn.transposed:
-            width, height = height, width
+        width, height = size[::-1] if self._turn.transposed else size
         untagged_hd = frame.colorspace == _UNSPECIFIED and frame.height > _SD_HEIGHT
-        image = self._reformatter.reformat(
+        image = self._reformatters.setdefault((width, height), VideoReformatter()).reformat(
             frame,
             width,
             height,
