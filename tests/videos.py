@@ -61,6 +61,7 @@ def make_video(
     subtitles: Sequence[TimedText] | None = None,
     draw: Callable[[int, float], Picture] | None = None,
     options: dict[str, str] | None = None,
+    mux: dict[str, str] | None = None,
 ) -> Path:
     """Encode a video; the container follows from the suffix of ``path``.
 
@@ -71,6 +72,7 @@ def make_video(
         subtitles: written as an embedded text track.
         draw: ``(frame index, time) -> uint8 RGB`` of ``size``; default: the frame number.
         options: encoder options over the defaults for ``codec``.
+        mux: options of the container.
     """
     width, height = size
     paint = draw or (lambda index, _: draw_number(index, width, height))
@@ -80,7 +82,7 @@ def make_video(
     stamps = [round(instant / tick) for instant in instants]
     offset = round(first_pts / tick)
 
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=mux or {}) as container:
         stream: Any = container.add_stream(codec, rate=Fraction(rate))
         stream.width, stream.height = (height, width) if rotation % 180 else (width, height)
         stream.pix_fmt = pixel_format
