@@ -163,6 +163,20 @@ class FrameBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameSet:
+    """Frames of several sizes: ``times`` float64 ``[T]`` in seconds, ``frames`` of them.
+
+    Each is uint8 RGB ``[H, W, 3]``.
+    """
+
+    times: NDArray[np.float64]
+    frames: tuple[NDArray[np.uint8], ...]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """The ``index``-th clip of a video, ``[start, end)`` in seconds."""
 

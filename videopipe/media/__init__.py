@@ -1,7 +1,7 @@
 """Video files: what is in them, their frames at given times, and their subtitles."""
 
 from videopipe.media.container import NoVideo
-from videopipe.media.decode import fetch, fetch_each, scan
+from videopipe.media.decode import Scan, Span, fetch, fetch_each, scan, spans
 from videopipe.media.discover import Found, find_videos
 from videopipe.media.probe import probe
 from videopipe.media.subtitles import (
@@ -15,6 +15,8 @@ __all__ = [
     "SUBTITLE_SUFFIXES",
     "Found",
     "NoVideo",
+    "Scan",
+    "Span",
     "fetch",
     "fetch_each",
     "find_subtitles",
@@ -23,4 +25,5 @@ __all__ = [
     "read_subtitles",
     "same_language",
     "scan",
+    "spans",
 ]

@@ -1,22 +1,56 @@
-"""Frames of a video at the times asked for: exactly the one on display, no other."""
+"""Frames of a video at the times asked for."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import ConfigError, MediaError
-from videopipe.media.packets import packet_table
-from videopipe.media.picture import Painter, fitted
+from videopipe.media.decoder import Backend, Decoder, Picture, Shown, Size, Wanted
+from videopipe.media.exactness import Aim, Exactness, aim
+from videopipe.media.packets import Indices, PacketTable, Run, Seconds, plan
+from videopipe.media.picture import fitted
+from videopipe.media.pool import in_order
 from videopipe.media.probe import probe
-from videopipe.media.reader import Reader
-from videopipe.types import FrameBatch, VideoInfo
+from videopipe.media.tables import packet_table
+from videopipe.types import FrameBatch, FrameSet, VideoInfo
 
-Picture = NDArray[np.uint8]
+Times = Sequence[float] | NDArray[np.float64]
+_AHEAD_BYTES = 4_000_000  # of pictures that a decoder makes before anybody takes them
+_TOLERANCE = 0.1  # of the distance between two grid times, for exactness="auto"
+_MOST = 10_000_000  # grid times, more than a hundred days at one a second
+
+
+class Scan(Iterator[FrameBatch]):
+    """The batches of :func:`scan`, and what is known of them beforehand.
+
+    ``exactness`` is the mode in use. ``largest_error`` is the distance in seconds between a frame
+    on display at a grid time and the one given for it, at worst.
+    """
+
+    def __init__(self, batches: Iterator[FrameBatch], aim: Aim) -> None:
+        self._batches = batches
+        self.exactness = aim.exactness
+        self.largest_error = aim.largest_error
+
+    def __next__(self) -> FrameBatch:
+        return next(self._batches)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a video, ``[start, end)`` in seconds, and how many packets are decoded for it."""
+
+    start: float
+    end: float
+    cost: int
 
 
 def scan(
@@ -24,57 +58,262 @@ def scan(
     rate: float = 1.0,
     short_side: int = 224,
     *,
+    exactness: Exactness | Literal["auto"] = "exact",
     start: float = 0.0,
     end: float | None = None,
     batch_size: int = 32,
-    threads: int = 1,
+    workers: int = 1,
+    backend: Backend = "pyav",
+    deadline: float | None = None,
     on_damage: Callable[[str], None] | None = None,
-) -> Iterator[FrameBatch]:
-    """The frame on display at every grid time ``k / rate`` in ``[start, end)``, small, in order.
+) -> Scan:
+    """Frames for every grid time ``k / rate`` in ``[start, end)``, small, in order.
 
     Only what those frames need is decoded, and memory does not grow with the length of the video.
 
     Args:
         rate: frames per second of the grid, which begins at the first displayed frame.
         short_side: pixels; the frames keep their aspect ratio and are never enlarged.
+        exactness: ``exact``: the frame on display at each grid time. ``nonref``: the nearest that
+            other pictures refer to, without the loop filter. ``keyframe``: the nearest key frame.
+            ``auto``: the cheapest that is never off by more than a tenth of ``1 / rate``. The times
+            of a batch are always such that its frames are on display at them: a frame that stands
+            for another comes once, with its own time.
         start: seconds.
         end: seconds; the end of the video by default.
-        threads: decoder threads; one is best when several videos are decoded at once.
-        on_damage: called with a sentence for each stretch that cannot be decoded; its grid times
-            are left out.
+        workers: how many cores may decode.
+        deadline: seconds that may pass without a frame; no limit by default.
+        on_damage: called with a sentence for each stretch that cannot be decoded; its times are
+            left out.
 
     Yields:
         Batches of at most ``batch_size`` frames.
 
     Raises:
-        NotFound, MediaError: as for ``probe``, or not a single frame can be decoded.
+        NotFound, MediaError: as for ``probe``, or not a single frame can be decoded, or the back
+            end cannot tell which frame is the right one.
         ConfigError: a rate, size or span that makes no sense.
+        TimeLimit: the deadline passed.
     """
-    for name, value in (("rate", rate), ("short_side", short_side), ("batch_size", batch_size)):
-        if not value > 0:
-            raise ConfigError(f"{name} must be above 0; got {value:g}.")
+    if not batch_size > 0:
+        raise ConfigError(f"batch_size must be above 0; got {batch_size:g}.")
     info = _info(source)
-    stop = info.duration if end is None else min(end, info.duration)
-    if not 0 <= start < stop:
-        raise ConfigError(
-            f"There is nothing from {start:g} s to {stop:g} s: "
-            f"{info.path} lasts {info.duration:g} s."
-        )
-    first, last = (math.ceil(bound * rate - 1e-9) for bound in (start, stop))
-    grid = np.arange(first, last) / rate
+    table = packet_table(info.path)
+    goal = _goal(info, table, rate, start, end, exactness)
+    size = fitted(info.width, info.height, _positive("short_side", short_side))
+    video = _Video(info, table, workers, backend, deadline, deblock=goal.exactness == "exact")
+    return Scan(_batches(video, goal, size, batch_size, on_damage or (lambda _: None)), goal)
 
-    size = fitted(info.width, info.height, short_side)
-    frames = np.empty((batch_size, *size[::-1], 3), np.uint8)
+
+def spans(
+    source: Path | str | VideoInfo,
+    count: int,
+    rate: float = 1.0,
+    *,
+    exactness: Exactness | Literal["auto"] = "exact",
+) -> list[Span]:
+    """The video in ``count`` parts of equal cost, so that several workers can scan it.
+
+    Cut at key frames: the scans of all parts, joined, are the scan of the whole, and no packet is
+    decoded twice. Fewer parts where there are fewer groups of pictures to decode.
+
+    Raises:
+        NotFound, MediaError, ConfigError: as for :func:`scan`.
+    """
+    info = _info(source)
+    table = packet_table(info.path)
+    goal = _goal(info, table, rate, 0.0, None, exactness)
+    packets, firsts = np.unique(goal.packets, return_index=True)
+    costs, opens = [], []  # of each run, and the first of its places in the goal
+    for run in plan(table, packets.tolist()):
+        members = np.searchsorted(packets, run.wanted)
+        costs.append(run.cost(table))
+        opens.append(int(firsts[members].min()))
+    done = np.cumsum(costs)
+    # A run belongs to the part in which its middle lies.
+    part = ((done - np.array(costs) / 2) * _positive("count", count) // done[-1]).astype(int)
+    _, begins = np.unique(part, return_index=True)
+    cuts = [0.0, *(_before(goal.times[opens[run]], rate) for run in begins[1:]), info.duration]
+    shares = np.add.reduceat(costs, begins)
+    return [
+        Span(start, end, int(cost))
+        for (start, end), cost in zip(pairwise(cuts), shares, strict=True)
+    ]
+
+
+@overload
+def fetch(
+    source: Path | str | VideoInfo,
+    times: Times,
+    size: int | None = None,
+    *,
+    workers: int = 1,
+    backend: Backend = "pyav",
+    deadline: float | None = None,
+) -> FrameBatch: ...
+
+
+@overload
+def fetch(
+    source: Path | str | VideoInfo,
+    times: Times,
+    size: Sequence[int | tuple[int, int]],
+    *,
+    workers: int = 1,
+    backend: Backend = "pyav",
+    deadline: float | None = None,
+) -> FrameSet: ...
+
+
+def fetch(
+    source: Path | str | VideoInfo,
+    times: Times,
+    size: int | Sequence[int | tuple[int, int]] | None = None,
+    *,
+    workers: int = 1,
+    backend: Backend = "pyav",
+    deadline: float | None = None,
+) -> FrameBatch | FrameSet:
+    """The frames on display at ``times``, in the order asked for, each decoded once.
+
+    Args:
+        times: seconds in ``[0, duration)``, in any order, repeats allowed.
+        size: short side in pixels, never enlarged; full size by default. Or one entry for each
+            time: a short side, or an exact ``(height, width)``.
+        workers: how many cores may decode.
+        deadline: seconds that may pass without a frame; no limit by default.
+
+    Raises:
+        NotFound, MediaError: as for ``probe``, or a frame cannot be decoded, or the back end
+            cannot tell which frame is the right one.
+        ConfigError: a time outside the video, or as many sizes as there are no times.
+        TimeLimit: the deadline passed.
+    """
+    info = _info(source)
+    asked = _inside(info, times)
+    each = size if isinstance(size, Sequence) else [size] * len(asked)
+    sizes = [_size(info, one) for one in each]
+    if len(sizes) != len(asked):
+        raise ConfigError(f"fetch takes a size for each time; got {len(sizes)} for {len(asked)}.")
+    table = packet_table(info.path)
+    packets = table.on_display(asked)
+    wanted: dict[int, dict[Size, list[int]]] = {}
+    for place in np.argsort(packets, kind="stable").tolist():
+        wanted.setdefault(int(packets[place]), {}).setdefault(sizes[place], []).append(place)
+
+    video = _Video(info, table, workers, backend, deadline)
+    frames: NDArray[np.uint8] | list[Picture]
+    if isinstance(size, Sequence):
+        frames = [np.empty(0, np.uint8)] * len(asked)
+    else:
+        width, height = _size(info, size)
+        frames = np.empty((len(asked), height, width, 3), np.uint8)
+    missing = []
+    for index, pictures in video.show((i, tuple(of)) for i, of in wanted.items()):
+        places = wanted[index].values()
+        if pictures is None:
+            missing += [asked[place] for some in places for place in some]
+            continue
+        for picture, some in zip(pictures, places, strict=True):
+            for place in some:
+                frames[place] = picture
+    if missing:
+        raise MediaError(_damage(info.path, sorted(missing)))
+    if isinstance(frames, list):
+        return FrameSet(asked, tuple(frames))
+    return FrameBatch(asked, frames)
+
+
+def fetch_each(
+    source: Path | str | VideoInfo,
+    times: Times,
+    size: int | None = None,
+    *,
+    workers: int = 1,
+    backend: Backend = "pyav",
+    deadline: float | None = None,
+) -> Iterator[tuple[float, Picture]]:
+    """Like ``fetch`` for ascending ``times``, one frame at a time.
+
+    Yields:
+        ``(time, uint8 RGB [H, W, 3])``; what cannot be decoded is left out.
+
+    Raises:
+        As for :func:`fetch`, save for frames that cannot be decoded; ConfigError also for times
+        that do not ascend.
+    """
+    info = _info(source)
+    asked = _inside(info, times)
+    if (np.diff(asked) <= 0).any():
+        raise ConfigError("The times of fetch_each must ascend without repeats; use fetch.")
+    table = packet_table(info.path)
+    video = _Video(info, table, workers, backend, deadline)
+    for time, picture in _in_time(video, asked, table.on_display(asked), _size(info, size)):
+        if picture is not None:
+            yield time, picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Video:
+    """A video and how it is decoded."""
+
+    info: VideoInfo
+    table: PacketTable
+    workers: int
+    backend: Backend
+    deadline: float | None
+    deblock: bool = True
+
+    def show(self, wanted: Iterable[Wanted]) -> Iterator[Shown]:
+        """The frames of ``wanted`` (ascending packets), in display order."""
+        sizes = dict(wanted)
+        if not sizes:
+            return iter(())
+        largest = max(width * height * 3 for each in set(sizes.values()) for width, height in each)
+        ahead = min(max(2, _AHEAD_BYTES // largest), 64)
+        packets = np.fromiter(sizes, np.intp)
+        # A group is decoded in one go: what is left of the cores works within it.
+        groups = len(np.unique(np.searchsorted(self.table.keys, packets, side="right")))
+        workers = min(_positive("workers", self.workers), groups)
+        return in_order(
+            lambda: self._open(self.workers // workers),
+            (
+                [(index, sizes[index]) for run in piece for index in run.wanted]
+                for piece in _pieces(plan(self.table, packets.tolist()), ahead)
+            ),
+            workers=workers,
+            ahead=ahead,
+            deadline=self.deadline,
+            path=self.info.path,
+        )
+
+    def _open(self, threads: int) -> Decoder:
+        path, table = self.info.path, self.table
+        if self.backend == "pyav":
+            from videopipe.media.reader import PyAvDecoder
+
+            return PyAvDecoder(path, table, threads=threads, deblock=self.deblock)
+        from videopipe.media.backends import open_decoder
+
+        return open_decoder(
+            self.backend, path, self.info, table, threads=threads, deadline=self.deadline
+        )
+
+
+def _batches(
+    video: _Video, goal: Aim, size: Size, batch_size: int, report: Callable[[str], None]
+) -> Iterator[FrameBatch]:
+    path = video.info.path
+    frames = np.empty((batch_size, size[1], size[0], 3), np.uint8)
     times: list[float] = []
     decoded = 0
-    report = on_damage or (lambda _: None)
     missing: list[float] = []
-    for time, picture in _pictures(info, grid, short_side, threads):
+    for time, picture in _in_time(video, goal.times, goal.packets, size):
         if picture is None:
             missing.append(time)
             continue
         if missing:
-            report(_damage(info.path, missing))
+            report(_damage(path, missing))
             missing = []
         frames[len(times)] = picture
         times.append(time)
@@ -85,58 +324,73 @@ def scan(
     if times:
         yield FrameBatch(np.array(times), frames[: len(times)].copy())
     if missing and not decoded:
-        raise MediaError(f"{info.path} cannot be decoded: every frame looked at is damaged.")
+        raise MediaError(f"{path} cannot be decoded: every frame looked at is damaged.")
     if missing:
-        report(_damage(info.path, missing))
+        report(_damage(path, missing))
 
 
-def fetch(
-    source: Path | str | VideoInfo,
-    times: Sequence[float] | NDArray[np.float64],
-    size: int | None = None,
-    *,
-    threads: int = 1,
-) -> FrameBatch:
-    """The frames on display at ``times``, in the order asked for.
-
-    Args:
-        times: seconds in ``[0, duration)``, in any order, repeats allowed.
-        size: short side in pixels, never enlarged; full size by default.
-
-    Raises:
-        NotFound, MediaError: as for ``probe``, or a frame cannot be decoded.
-        ConfigError: a time outside the video.
-    """
-    info = _info(source)
-    asked = np.asarray(times, np.float64).reshape(-1)
-    width, height = fitted(info.width, info.height, size)
-    frames = np.empty((len(asked), height, width, 3), np.uint8)
-    missing = set(asked.tolist())
-    for time, picture in fetch_each(info, np.unique(asked), size, threads=threads):
-        frames[asked == time] = picture
-        missing.discard(time)
-    if missing:
-        raise MediaError(_damage(info.path, sorted(missing)))
-    return FrameBatch(asked, frames)
+def _in_time(
+    video: _Video, times: Seconds, packets: Indices, size: Size
+) -> Iterator[tuple[float, Picture | None]]:
+    """``times`` (ascending) with the picture of each one's packet."""
+    order = np.argsort(packets, kind="stable")
+    ascending = packets[order]
+    wanted = ((index, (size,)) for index in np.unique(packets).tolist())
+    for index, pictures in video.show(wanted):
+        first, after = np.searchsorted(ascending, (index, index + 1))
+        for place in order[first:after].tolist():
+            yield float(times[place]), pictures[0] if pictures else None
 
 
-def fetch_each(
-    source: Path | str | VideoInfo,
-    times: Sequence[float] | NDArray[np.float64],
-    size: int | None = None,
-    *,
-    threads: int = 1,
-) -> Iterator[tuple[float, Picture]]:
-    """Like ``fetch`` for ascending ``times``, one frame at a time.
+def _pieces(runs: Iterator[Run], frames: int) -> Iterator[list[Run]]:
+    """Several runs at a time, up to as many ``frames`` if they are not in one run."""
+    piece: list[Run] = []
+    held = 0
+    for run in runs:
+        if piece and held + len(run.wanted) > frames:
+            yield piece
+            piece, held = [], 0
+        piece.append(run)
+        held += len(run.wanted)
+    if piece:
+        yield piece
 
-    Yields:
-        ``(time, uint8 RGB [H, W, 3])``; what cannot be decoded is left out.
 
-    Raises:
-        NotFound, MediaError: as for ``probe``.
-        ConfigError: a time outside the video, or times that do not ascend.
-    """
-    info = _info(source)
+def _goal(
+    info: VideoInfo,
+    table: PacketTable,
+    rate: float,
+    start: float,
+    end: float | None,
+    exactness: Exactness | Literal["auto"],
+) -> Aim:
+    _positive("rate", rate)
+    stop = info.duration if end is None else min(end, info.duration)
+    if not 0 <= start < stop:
+        raise ConfigError(
+            f"There is nothing from {start:g} s to {stop:g} s: "
+            f"{info.path} lasts {info.duration:g} s."
+        )
+    first, after = (math.ceil(bound * rate - 1e-9) for bound in (start, stop))
+    if after - first > _MOST:
+        raise ConfigError(
+            f"{info.path} lasts {info.duration:g} s by its clock: {after - first} frames at "
+            f"{rate:g} a second are too many; scan a part of it, or at a lower rate."
+        )
+    grid = np.arange(first, after) / rate
+    return aim(table, grid, exactness, tolerance=_TOLERANCE / rate)
+
+
+def _before(time: float, rate: float) -> float:
+    """Half a step before the grid time that is nearest to ``time``, where no grid time lies."""
+    return (round(time * rate) - 0.5) / rate
+
+
+def _info(source: Path | str | VideoInfo) -> VideoInfo:
+    return source if isinstance(source, VideoInfo) else probe(source)
+
+
+def _inside(info: VideoInfo, times: Times) -> Seconds:
     asked = np.asarray(times, np.float64).reshape(-1)
     outside = asked[~((asked >= 0) & (asked < info.duration))]
     if len(outside):
@@ -144,40 +398,20 @@ def fetch_each(
             f"{outside[0]:g} s is outside {info.path}, which lasts {info.duration:g} s; "
             "times go from 0 up to, not including, that."
         )
-    if (np.diff(asked) <= 0).any():
-        raise ConfigError("The times of fetch_each must ascend without repeats; use fetch.")
-    for time, picture in _pictures(info, asked, size, threads):
-        if picture is not None:
-            yield time, picture
+    return asked
 
 
-def _pictures(
-    info: VideoInfo, times: NDArray[np.float64], size: int | None, threads: int
-) -> Iterator[tuple[float, Picture | None]]:
-    """``times`` (ascending) with the picture on display, ``None`` where it cannot be decoded."""
-    import av
-
-    if not len(times):
-        return
-    table = packet_table(info.path)
-    shown = table.on_display(times)
-    painter = Painter()
-    picture_size = fitted(info.width, info.height, size)
-    clock = table.pts[shown]  # ascending, like the times
-    with Reader(info.path, table, threads) as reader:
-        for index, frame in reader.frames(np.unique(shown).tolist()):
-            try:
-                picture = None if frame is None else painter.paint(frame, picture_size)
-            except av.FFmpegError:
-                picture = None
-            first = np.searchsorted(clock, table.pts[index], side="left")
-            beyond = np.searchsorted(clock, table.pts[index], side="right")
-            for time in times[first:beyond].tolist():
-                yield time, picture
+def _size(info: VideoInfo, size: int | tuple[int, int] | None) -> Size:
+    if isinstance(size, tuple):
+        height, width = size
+        return int(_positive("width", width)), int(_positive("height", height))
+    return fitted(info.width, info.height, None if size is None else _positive("size", size))
 
 
-def _info(source: Path | str | VideoInfo) -> VideoInfo:
-    return source if isinstance(source, VideoInfo) else probe(source)
+def _positive(name: str, value: float) -> int:
+    if not value > 0:
+        raise ConfigError(f"{name} must be above 0; got {value:g}.")
+    return int(value)
 
 
 def _damage(path: Path, times: Sequence[float]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+Backend = Literal["pyav", "decord", "torchcodec", "opencv"]
 Picture = NDArray[np.uint8]  # RGB [H, W, 3], as it should be seen
 Size = tuple[int, int]  # width, height of a picture as it should be seen
 Wanted = tuple[int, tuple[Size, ...]]  # a packet of the table, and the sizes its frame is asked in

@@ -6,80 +6,218 @@ a time, which packets must be decoded to see it, and where a seek has to land.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.errors import MediaError
-from videopipe.media.container import keep_only, opened, video_stream
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
-
-_UNKNOWN = -(2**63)
+SHOWN, IDLE = 1, 2  # flags of a packet: its frame is displayed; no other picture refers to it
+BLOCK = 1024  # packets between two time stamps that are kept in full
 _SLACK = 1e-6  # seconds; a time given as float means the frame that starts at that instant
+
+Indices = NDArray[np.intp]
+Ticks = NDArray[np.int64]
+Seconds = NDArray[np.float64]
+
+
+class Stamps:
+    """A long sequence of time stamps kept as differences, two bytes each as a rule."""
+
+    def __init__(self, anchors: Ticks, steps: NDArray[Any]) -> None:
+        self.anchors, self.steps = anchors, steps
+
+    @classmethod
+    def of(cls, blocks: Sequence[Ticks]) -> Self:
+        """From blocks of ``BLOCK`` stamps each, the last one shorter."""
+        steps = [np.diff(block, prepend=block[:1]) for block in blocks]
+        most = max(int(np.abs(step).max()) for step in steps)
+        kind = next(k for k in (np.int16, np.int32, np.int64) if most <= np.iinfo(k).max)
+        return cls(
+            np.array([block[0] for block in blocks], np.int64),
+            np.concatenate([step.astype(kind) for step in steps]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def between(self, first: int, after: int) -> Ticks:
+        """Stamps ``[first, after)``."""
+        blocks = range(first // BLOCK, -(-after // BLOCK))
+        stamps = [self._block(block) for block in blocks] or [np.empty(0, np.int64)]
+        skipped = blocks.start * BLOCK
+        return np.concatenate(stamps)[first - skipped : after - skipped]
+
+    def at(self, indices: Indices) -> Ticks:
+        """Stamps at ``indices``."""
+        found = np.empty(len(indices), np.int64)
+        block = indices // BLOCK
+        for each in np.unique(block).tolist():
+            inside = block == each
+            found[inside] = self._block(each)[indices[inside] - each * BLOCK]
+        return found
+
+    def _block(self, block: int) -> Ticks:
+        steps = self.steps[block * BLOCK : (block + 1) * BLOCK]
+        return np.asarray(self.anchors[block] + np.cumsum(steps, dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
 class PacketTable:
-    """The packets of one video stream in decode order, ten bytes for each.
+    """The packets of one video stream in decode order, three bytes for each as a rule.
 
-    ``pts`` int64 ``[N]`` is in ticks of ``tick`` seconds, ``shown`` marks the packets whose frame
-    is displayed, ``keys`` ``[K]`` are those where decoding can begin; ``seek`` (decode time in
-    ticks) and ``byte`` (place in the file) are theirs. ``start`` is the tick of the first displayed
-    frame, ``end`` that at which the last one goes. ``seekable`` is false where a key frame cannot
-    be told by its time: streams without a clock or with one that starts anew. ``complete`` is false
-    when reading ended in an error.
+    ``pts`` is in ticks of ``tick`` seconds; ``flags`` uint8 ``[N]`` holds ``SHOWN`` for packets
+    whose frame is displayed and ``IDLE`` for those that no other picture refers to. ``keys``
+    ``[K]`` are the packets where decoding can begin; ``seek`` (decode time in ticks) and ``byte``
+    (place in the file) are theirs. ``start`` is the tick of the first displayed frame, ``end`` that
+    at which the last one goes. ``seekable`` is false where a key frame cannot be told by its time:
+    streams without a clock or with one that starts anew. ``complete`` is false when reading ended
+    in an error. ``whole`` is false when only what some times need was read.
     """
 
     stream: int
     tick: Fraction
-    pts: NDArray[np.int64]
-    shown: NDArray[np.bool_]
-    keys: NDArray[np.intp]
-    seek: NDArray[np.int64]
-    byte: NDArray[np.int64]
+    pts: Stamps
+    flags: NDArray[np.uint8]
+    keys: Indices
+    seek: Ticks
+    byte: Ticks
     start: int
     end: int
     seekable: bool
     complete: bool
+    whole: bool = True
+
+    def __len__(self) -> int:
+        return len(self.flags)
 
     @property
     def duration(self) -> float:
         """Seconds from the first displayed frame to the end of the last."""
         return float((self.end - self.start) * self.tick)
 
-    def on_display(self, times: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Packet index of the frame on display at each of ``times`` (seconds, not before 0)."""
-        ticks = np.floor((times + _SLACK) / float(self.tick)).astype(np.int64) + self.start
-        found = np.full(len(ticks), -1, np.intp)
-        # A key frame is displayed after all that is stored before it: what is on display after it
-        # stands in its group, or leads the next one.
-        group = np.searchsorted(self.pts[self.keys], ticks, side="right") - 1
-        for each in np.unique(group[group >= 0]):
-            first = int(self.keys[each])
-            after = int(self.keys[each + 2]) if each + 2 < len(self.keys) else len(self.pts)
-            asked = group == each
-            found[asked] = self._latest(ticks[asked], first, after)
-        rest = found < 0
-        if rest.any():
-            found[rest] = self._latest(ticks[rest], 0, len(self.pts))
+    @property
+    def frame_count(self) -> int:
+        """Frames that are displayed."""
+        return int(np.count_nonzero(self.flags & SHOWN))
+
+    @property
+    def open_gop(self) -> bool:
+        """Whether a key frame after the first has leading pictures, which refer to before it."""
+        after = self.keys[1:] + 1
+        after = after[after < len(self)]
+        return bool((self.pts.at(after) < self.pts.at(after - 1)).any())
+
+    def seconds(self, indices: Indices) -> Seconds:
+        """When the frames of packets ``indices`` come on display."""
+        return (self.pts.at(indices) - self.start) * np.float64(self.tick)
+
+    def ticks(self, times: Seconds) -> Ticks:
+        """``times`` (seconds from the first displayed frame) on the stream's clock."""
+        return np.floor((times + _SLACK) / float(self.tick)).astype(np.int64) + self.start
+
+    def windows(self, ticks: Ticks) -> Iterator[tuple[NDArray[np.bool_], Indices, Ticks]]:
+        """Display order around ``ticks``, a stretch of the file at a time.
+
+        A key frame is displayed after all that is stored before it: what is on display after it
+        stands in its group, or leads the next one.
+
+        Yields:
+            Which of ``ticks`` the stretch is for, its displayed packets in display order, and their
+            stamps.
+        """
+        keys = self.keys
+        group = np.maximum(np.searchsorted(self.pts.at(keys), ticks, side="right") - 1, 0)
+        pending = np.unique(group)
+        while len(pending):
+            beyond = np.searchsorted(keys, keys[pending[0]] + 4 * BLOCK)
+            several = pending[pending <= max(beyond - 1, pending[0])]
+            pending = pending[len(several) :]
+            first = int(keys[several[0]]) if several[0] else 0
+            after = int(keys[several[-1] + 2]) if several[-1] + 2 < len(keys) else len(self)
+            inside = (group >= several[0]) & (group <= several[-1])
+            yield inside, *self._sorted(first, after)
+
+    def on_display(self, times: Seconds) -> Indices:
+        """Packet of the frame on display at each of ``times`` (seconds, not before 0)."""
+        ticks = self.ticks(times)
+        found = np.empty(len(ticks), np.intp)
+        for inside, order, stamps in self.windows(ticks):
+            found[inside] = order[latest(stamps, ticks[inside])]
+            if len(stamps) and (ticks[inside] < stamps[0]).any():
+                # A key frame that is itself not displayed: what is shown stands anywhere before.
+                order, stamps = self._sorted(0, len(self))
+                found[inside] = order[latest(stamps, ticks[inside])]
         return found
 
-    def _latest(self, ticks: NDArray[np.int64], first: int, after: int) -> NDArray[np.intp]:
-        """The last displayed of packets ``[first, after)`` at each tick, -1 where there is none."""
-        shown = first + np.flatnonzero(self.shown[first:after])
-        order = shown[np.argsort(self.pts[shown], kind="stable")]
-        place = np.searchsorted(self.pts[order], ticks, side="right") - 1
-        return np.where(place < 0, -1, order[place])
+    def ranks(self, indices: Indices) -> Indices:
+        """How many frames are displayed before that of each of packets ``indices``."""
+        ticks = self.pts.at(indices)
+        ranks = np.empty(len(indices), np.intp)
+        for inside, order, stamps in self.windows(ticks):
+            earlier = np.count_nonzero(self.flags[: order.min()] & SHOWN)
+            ranks[inside] = earlier + np.searchsorted(stamps, ticks[inside])
+        return ranks
+
+    def displayed(self) -> Iterator[Ticks]:
+        """The stamps of all displayed frames in order, some groups at a time."""
+        held = np.empty(0, np.int64)
+        bounds = [0, *self.keys[BLOCK // 16 :: BLOCK // 16].tolist(), len(self)]
+        for first, after in pairwise(bounds):
+            _, stamps = self._sorted(first, after)
+            held = np.sort(np.concatenate([held, stamps]))
+            # The next group may lead with frames displayed before its key frame.
+            last_key = self.keys[np.searchsorted(self.keys, after) - 1]
+            certain = np.searchsorted(held, self.pts.at(np.array([last_key]))[0])
+            if after < len(self):
+                yield held[:certain]
+                held = held[certain:]
+        yield held
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it, as named arrays; :meth:`from_arrays` is the way back."""
+        numbers = [self.stream, self.tick.numerator, self.tick.denominator, self.start, self.end]
+        return {
+            "packets.numbers": np.array([*numbers, self.seekable, self.complete], np.int64),
+            "packets.anchors": self.pts.anchors,
+            "packets.steps": self.pts.steps,
+            "packets.flags": self.flags,
+            "packets.keys": np.stack([self.keys, self.seek, self.byte]).astype(np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The table that :meth:`to_arrays` was asked of."""
+        stream, above, below, start, end, seekable, complete = arrays["packets.numbers"].tolist()
+        keys, seek, byte = arrays["packets.keys"]
+        return cls(
+            stream=stream,
+            tick=Fraction(above, below),
+            pts=Stamps(arrays["packets.anchors"], arrays["packets.steps"]),
+            flags=arrays["packets.flags"],
+            keys=keys.astype(np.intp),
+            seek=seek,
+            byte=byte,
+            start=start,
+            end=end,
+            seekable=bool(seekable),
+            complete=bool(complete),
+        )
+
+    def _sorted(self, first: int, after: int) -> tuple[Indices, Ticks]:
+        """Displayed packets among ``[first, after)`` in display order, with their stamps."""
+        shown = np.flatnonzero(self.flags[first:after] & SHOWN)
+        stamps = self.pts.between(first, after)[shown]
+        order = np.argsort(stamps, kind="stable")
+        return first + shown[order], stamps[order]
+
+
+def latest(stamps: Ticks, ticks: Ticks) -> Indices:
+    """Place in ascending ``stamps`` of the last one at or before each of ``ticks``."""
+    return np.maximum(np.searchsorted(stamps, ticks, side="right") - 1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,128 +226,38 @@ class Run:
 
     first: int
     last: int
-    wanted: frozenset[int]
+    wanted: tuple[int, ...]
+
+    def cost(self, table: PacketTable) -> int:
+        """Packets that are decoded: all but those that nobody refers to or wants."""
+        idle = (table.flags[self.first : self.last + 1] & IDLE) > 0
+        idle[np.array(self.wanted) - self.first] = False
+        return int(np.count_nonzero(~idle))
 
 
-def plan(table: PacketTable, wanted: Sequence[int]) -> list[Run]:
+def plan(table: PacketTable, wanted: Iterable[int]) -> Iterator[Run]:
     """The runs that show the ``wanted`` packets (ascending), each packet in one run at most.
 
     A run begins at the key frame of its first wanted packet and ends with the last wanted one. A
     leading picture (displayed before the key frame it follows) also refers to the group before, so
     its run begins one key frame earlier.
     """
-    keys = table.keys
-    spans: list[tuple[int, list[int]]] = []
+    pending: list[tuple[int, list[int]]] = []
+    block, stamps, key_stamps = -1, np.empty(0, np.int64), table.pts.at(table.keys)
     for index in wanted:
-        group = int(np.searchsorted(keys, index, side="right")) - 1
-        if table.pts[index] < table.pts[keys[group]] and group > 0:
-            group -= 1
-        first = int(keys[group])
-        members = [index]
-        while spans and first <= spans[-1][1][-1]:
-            earlier, others = spans.pop()
-            others.extend(members)
-            first, members = min(first, earlier), others
-        spans.append((first, members))
-    return [Run(first, members[-1], frozenset(members)) for first, members in spans]
-
-
-def packet_table(path: Path) -> PacketTable:
-    """The table of the file's video stream; kept for the files looked at last.
-
-    Raises:
-        NotFound, MediaError: as for ``opened`` and ``video_stream``, or no frame is stored.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return _read(path)  # which says what is wrong
-    return _remembered(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=4)
-def _remembered(path: Path, modified: int, size: int) -> PacketTable:
-    return _read(path)
-
-
-def _read(path: Path) -> PacketTable:
-    with opened(path) as container:
-        stream = video_stream(container, path)
-        keep_only(container, stream)
-        return _read_stream(container, stream, path)
-
-
-def _read_stream(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
-    import av
-
-    tick = stream.time_base or Fraction(1, 1000)
-    period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
-    vp8 = stream.codec_context.name == "vp8"
-    # Ten hours are a million packets: only what is needed is kept, and in arrays of numbers.
-    stamps, keys, seeks, places = (array("q") for _ in range(4))
-    shown = bytearray()
-    latest = newest = _UNKNOWN  # of all packets, of those that are shown
-    following = shift = length = 0
-    timed = complete = True
-    restarted = False
-    try:
-        for packet in container.demux(stream):
-            if packet.size == 0:
-                continue
-            stamp = packet.pts
-            if stamp is None:  # raw streams carry no times at all
-                timed = False
-                stamp = following if packet.dts is None else packet.dts
-            following = stamp + period
-            stamp += shift
-            if packet.is_keyframe:
-                if stamp < latest:
-                    # A key frame is displayed after all that is stored before it, unless the clock
-                    # has started anew: then it goes on instead.
-                    restarted = True
-                    shift += latest + period - stamp
-                    stamp = latest + period
-                keys.append(len(stamps))
-            if packet.is_keyframe or not stamps:
-                seeks.append(stamp if packet.dts is None else packet.dts)
-                places.append(_UNKNOWN if packet.pos is None else packet.pos)
-            # VP8 stores reference pictures that are never shown as packets of their own.
-            visible = not packet.is_discard and not (vp8 and not memoryview(packet)[0] & 0x10)
-            if visible and stamp >= newest:
-                newest, length = stamp, packet.duration or 0
-            latest = max(latest, stamp)
-            stamps.append(stamp)
-            shown.append(visible)
-    except av.FFmpegError:
-        complete = False
-    if not stamps:
-        raise MediaError(f"{path} has a video stream without any frame.")
-
-    if not keys:
-        keys.append(0)  # a stream of gradual refresh: begin where it begins
-    pts = np.frombuffer(stamps, np.int64)
-    display = np.frombuffer(shown, np.bool_)
-    # What refers to pictures before the beginning of the file cannot be shown by anybody.
-    opening = slice(keys[0], keys[1] if len(keys) > 1 else None)
-    display[: opening.start] = False
-    display[opening] &= pts[opening] >= pts[opening.start]
-    if not display.any():
-        raise MediaError(f"{path} has a video stream without any displayed frame.")
-
-    if not length and display.sum() > 1:
-        length = int(np.median(np.diff(np.sort(pts[display]))))
-    bounds = np.iinfo(np.int64)
-    return PacketTable(
-        stream=stream.index,
-        tick=tick,
-        pts=pts,
-        shown=display,
-        keys=np.array(keys, np.intp),
-        # The first packet stands among them even if it is no key frame.
-        seek=np.array(seeks[-len(keys) :], np.int64),
-        byte=np.array(places[-len(keys) :], np.int64),
-        start=int(pts.min(where=display, initial=bounds.max)),
-        end=int(pts.max(where=display, initial=bounds.min)) + (length or period),
-        seekable=timed and not restarted,
-        complete=complete,
-    )
+        if index // BLOCK != block:
+            block = index // BLOCK
+            stamps = table.pts.between(block * BLOCK, min((block + 1) * BLOCK, len(table)))
+        group = int(np.searchsorted(table.keys, index, side="right")) - 1
+        earliest = int(table.keys[max(group - 1, 0)])
+        while pending and pending[0][1][-1] < earliest:
+            first, members = pending.pop(0)
+            yield Run(first, members[-1], tuple(members))
+        leading = stamps[index - block * BLOCK] < key_stamps[group]
+        first, members = earliest if leading else int(table.keys[group]), [index]
+        while pending and first <= pending[-1][1][-1]:
+            earlier, others = pending.pop()
+            first, members = min(first, earlier), others + members
+        pending.append((first, members))
+    for first, members in pending:
+        yield Run(first, members[-1], tuple(members))

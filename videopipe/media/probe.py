@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from videopipe.media.container import opened, video_stream
-from videopipe.media.packets import PacketTable, packet_table
+from videopipe.media.packets import SHOWN, PacketTable
 from videopipe.media.picture import Turn
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
+from videopipe.media.tables import packet_table
 from videopipe.types import VideoInfo
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def probe(path: Path | str) -> VideoInfo:
     """
     path = Path(path)
     table = packet_table(path)
-    shown = np.sort(table.pts[table.shown])
-    shown_keys = table.keys[table.shown[table.keys]]
+    keys = table.keys[table.flags[table.keys] & SHOWN > 0]
+    rate, variable_rate = _rate(table)
     with opened(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
@@ -53,12 +54,12 @@ def probe(path: Path | str) -> VideoInfo:
             rotation=turn.degrees,
             codec=context.codec.canonical_name,
             pixel_format=first.format.name if first else context.pix_fmt or "unknown",
-            rate=_rate(table, shown),
-            variable_rate=_is_variable(table, shown),
-            frame_count=len(shown),
+            rate=rate,
+            variable_rate=variable_rate,
+            frame_count=table.frame_count,
             start=float(table.start * table.tick),
             stream=table.stream,
-            keyframes=(table.pts[shown_keys] - table.start) * np.float64(table.tick),
+            keyframes=table.seconds(keys),
             audio=tuple(
                 s.codec_context.codec.canonical_name
                 for s in container.streams.audio
@@ -84,19 +85,25 @@ def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame |
     return None
 
 
-def _rate(table: PacketTable, shown: NDArray[np.int64]) -> float:
-    if len(shown) < 2 or shown[-1] == shown[0]:
-        return 1 / table.duration
-    return (len(shown) - 1) / float(int(shown[-1] - shown[0]) * table.tick)
+def _rate(table: PacketTable) -> tuple[float, bool]:
+    """The mean rate, and whether a gap between frames differs from the usual by more than rounding.
 
-
-def _is_variable(table: PacketTable, shown: NDArray[np.int64]) -> bool:
-    """Whether a gap between frames differs from the usual one by more than clock rounding."""
-    if len(shown) < 3:
-        return False
-    gaps = np.diff(shown)
-    usual = float(np.median(gaps))
-    return bool(np.abs(gaps - usual).max() > max(1.5, 0.05 * usual))
+    The usual gap is the median of the first ones.
+    """
+    count, usual, last, least, most = 0, 0.0, table.start, math.inf, 0.0
+    for stamps in table.displayed():
+        gaps = np.diff(stamps, prepend=last) if count else np.diff(stamps)
+        if not len(stamps):
+            continue
+        count, last = count + len(stamps), int(stamps[-1])
+        if len(gaps):
+            usual = usual or float(np.median(gaps))
+            least, most = min(least, float(gaps.min())), max(most, float(gaps.max()))
+    if last == table.start:
+        return 1 / table.duration, False
+    mean = (count - 1) / float((last - table.start) * table.tick)
+    off = max(most - usual, usual - least)
+    return mean, count > 2 and off > max(1.5, 0.05 * usual)
 
 
 def _warnings(
@@ -120,6 +127,6 @@ def _warnings(
         warnings.append(
             f"The header says {claimed:.1f} s, but the pictures end after {table.duration:.1f} s."
         )
-    if stream.frames and stream.frames > len(table.pts):
-        warnings.append(f"The header says {stream.frames} frames, but {len(table.pts)} are stored.")
+    if stream.frames and stream.frames > len(table):
+        warnings.append(f"The header says {stream.frames} frames, but {len(table)} are stored.")
     return warnings

@@ -1,4 +1,4 @@
-"""Decodes exactly the packets that a plan asks for, and survives what is damaged."""
+"""The PyAV back end: decodes exactly the packets that a plan asks for, survives what is damaged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from videopipe.media.container import keep_only, opened
-from videopipe.media.packets import PacketTable, Run, plan
+from videopipe.media.decoder import Shown, Wanted
+from videopipe.media.packets import IDLE, PacketTable, Run, Ticks, plan
+from videopipe.media.picture import Painter
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,18 +24,24 @@ if TYPE_CHECKING:
 
 _FAR = 300  # packets; reading past fewer is cheaper than a seek
 _LATE = 16  # frames, the largest picture buffer of H.264 and HEVC
-# Codecs whose decoder knows from a packet's header alone that nothing refers to its picture. (In
-# HEVC that holds only within a temporal layer.)
-_DROPPABLE = frozenset({"h264", "mpeg2video"})
 
 
-class Reader:
-    """One open video. Packets are told apart by their place in the table, never by time stamp."""
+class PyAvDecoder:
+    """One open video. Packets are told apart by their place in the table, never by time stamp.
 
-    def __init__(self, path: Path, table: PacketTable, threads: int) -> None:
-        self._path, self._table, self._threads = path, table, threads
-        self._is_key = np.zeros(len(table.pts), np.bool_)
+    ``threads`` are the codec's. With ``deblock`` off the loop filter is left out: faster, and the
+    pictures are not exactly those that were encoded.
+    """
+
+    def __init__(
+        self, path: Path, table: PacketTable, *, threads: int = 1, deblock: bool = True
+    ) -> None:
+        self._path, self._table = path, table
+        self._threads, self._deblock = threads, deblock
+        self._is_key = np.zeros(len(table), np.bool_)
         self._is_key[table.keys] = True
+        self._key_pts = table.pts.at(table.keys)
+        self._painter = Painter()
         self._stack = ExitStack()
         self._container: InputContainer
         self._stream: VideoStream
@@ -47,23 +55,36 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame | None]]:
-        """Each of the ``wanted`` packets with its frame, ``None`` where it cannot be decoded.
+    def pictures(self, wanted: Sequence[Wanted]) -> Iterator[Shown]:
+        """Each of ``wanted`` with its frame, in display order within a run.
 
-        They come in display order within a run, each packet of the file decoded once at most.
+        Each packet of the file is decoded once at most.
         """
-        for run in plan(self._table, sorted(wanted)):
-            expected = deque(sorted(run.wanted, key=lambda index: (self._table.pts[index], index)))
-            early: dict[int, VideoFrame] = {}
-            for index, frame in self._decode(run):
-                early[index] = frame
-                while expected and (expected[0] in early or len(early) > _LATE):
-                    due = expected.popleft()
-                    yield due, early.pop(due, None)
-            for index in expected:
-                yield index, early.get(index)
+        import av
 
-    def _decode(self, run: Run) -> Iterator[tuple[int, VideoFrame]]:
+        sizes = dict(wanted)
+        for run in plan(self._table, sizes):
+            for index, frame in self._frames(run):
+                pictures = None
+                if frame is not None:
+                    with suppress(av.FFmpegError):
+                        pictures = tuple(self._painter.paint(frame, size) for size in sizes[index])
+                yield index, pictures
+
+    def _frames(self, run: Run) -> Iterator[tuple[int, VideoFrame | None]]:
+        """The wanted frames of ``run`` in display order, ``None`` for those that do not come."""
+        stamps = self._table.pts.between(run.first, run.last + 1)
+        expected = deque(sorted(run.wanted, key=lambda index: (stamps[index - run.first], index)))
+        early: dict[int, VideoFrame] = {}
+        for index, frame in self._decode(run, stamps):
+            early[index] = frame
+            while expected and (expected[0] in early or len(early) > _LATE):
+                due = expected.popleft()
+                yield due, early.pop(due, None)
+        for index in expected:
+            yield index, early.get(index)
+
+    def _decode(self, run: Run, stamps: Ticks) -> Iterator[tuple[int, VideoFrame]]:
         """The wanted frames of ``run`` as the decoder gives them.
 
         After an error everything up to the next key frame is given up: it would refer to pictures
@@ -74,18 +95,18 @@ class Reader:
         self._go_to(run.first)
         context = self._stream.codec_context
         context.flush_buffers()
-        droppable = context.name in _DROPPABLE
-        table = self._table
+        wanted = frozenset(run.wanted)
+        idle = self._table.flags & IDLE
         entry, broken = run.first, False
         for index, packet in self._read(run):
             if broken:
                 if not self._is_key[index]:
                     continue
                 entry = index
-            if table.pts[index] < table.pts[entry]:
+            if index not in wanted and idle[index]:
+                continue
+            if stamps[index - run.first] < stamps[entry - run.first]:
                 continue  # a leading picture, which refers to what was not decoded
-            if droppable:
-                context.skip_frame = "DEFAULT" if index in run.wanted else "NONREF"
             packet.pts, packet.dts = index, None
             broken = packet.is_corrupt
             frames: list[VideoFrame] = []
@@ -97,8 +118,8 @@ class Reader:
                     broken = True
             if broken:
                 frames += self._drain()
-            yield from _good(frames, run)
-        yield from _good(self._drain(), run)
+            yield from _good(frames, wanted)
+        yield from _good(self._drain(), wanted)
 
     def _drain(self) -> list[VideoFrame]:
         """What the decoder still holds; it is then as new."""
@@ -132,7 +153,7 @@ class Reader:
         import av
 
         ahead = first - self._position
-        if 0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable):
+        if self._table.whole and (0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable)):
             return
         place = int(np.searchsorted(self._table.keys, first))
         for target in (place, max(place - 1, 0)) if self._table.seekable else ():
@@ -153,10 +174,9 @@ class Reader:
         """
         packets = self._container.demux(self._stream)
         table = self._table
-        key_pts = table.pts[table.keys]
         for packet in packets:
             if packet.size and packet.is_keyframe:
-                found = np.flatnonzero((key_pts == packet.pts) & (table.byte == packet.pos))
+                found = np.flatnonzero((self._key_pts == packet.pts) & (table.byte == packet.pos))
                 if len(found) != 1:
                     return None
                 self._packets = chain((packet,), packets)
@@ -175,6 +195,8 @@ class Reader:
         context = self._stream.codec_context
         context.thread_count = self._threads
         context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+        if not self._deblock:
+            context.options = {"skip_loop_filter": "all"}
         self._packets = self._container.demux(self._stream)
         self._position = 0
         if context.name == "h264" and "444" in (context.pix_fmt or ""):
@@ -185,8 +207,8 @@ class Reader:
             self._packets = chain((first,), self._packets)
 
 
-def _good(frames: Sequence[VideoFrame], run: Run) -> Iterator[tuple[int, VideoFrame]]:
+def _good(frames: Sequence[VideoFrame], wanted: frozenset[int]) -> Iterator[tuple[int, VideoFrame]]:
     """The wanted ones up to the first that is patched up."""
     for frame in takewhile(lambda frame: not frame.is_corrupt, frames):
-        if frame.pts in run.wanted:
+        if frame.pts in wanted:
             yield frame.pts, frame

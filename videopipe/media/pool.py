@@ -1,0 +1,100 @@
+"""Several decoders at work on one video, its frames in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Event, Lock, Semaphore, Thread
+from typing import TypeVar
+
+from videopipe.errors import TimeLimit
+from videopipe.media.decoder import Decoder, Shown, Wanted
+
+_T = TypeVar("_T")
+_Out = Queue[Shown | BaseException | None]  # what becomes of a piece; None: it is finished
+_LOOK_UP = 0.2  # seconds after which a decoder that waits looks whether it is still wanted
+_LET_GO = 2.0  # seconds that it is given to stop
+
+
+def in_order(
+    open_decoder: Callable[[], Decoder],
+    pieces: Iterable[Sequence[Wanted]],
+    *,
+    workers: int,
+    ahead: int,
+    deadline: float | None,
+    path: Path,
+) -> Iterator[Shown]:
+    """The frames of all ``pieces`` in their order, by as many decoders as there are ``workers``.
+
+    Decoders run in threads: libav lets go of the interpreter's lock, and one that hangs can be left
+    behind. Each holds back after ``ahead`` frames that nobody has taken yet.
+
+    Raises:
+        TimeLimit: no frame came for ``deadline`` seconds.
+        MediaError: a decoder gave up.
+    """
+    todo, lock, stop = iter(pieces), Lock(), Event()
+    room = Semaphore(workers + 1)  # pieces in work or waiting to be taken
+    line: Queue[_Out | None] = Queue()
+
+    def give(out: _Out, item: Shown | BaseException | None) -> None:
+        while not stop.is_set():
+            with suppress(Full):
+                out.put(item, timeout=_LOOK_UP)
+                return
+
+    def work() -> None:
+        out: _Out = Queue(1)
+        try:
+            with open_decoder() as decoder:
+                while not stop.is_set():
+                    room.acquire()
+                    with lock:
+                        piece = next(todo, None)
+                        out = Queue(ahead)
+                        line.put(None if piece is None else out)
+                    if piece is None:
+                        return
+                    for shown in decoder.pictures(piece):
+                        give(out, shown)
+                        if stop.is_set():
+                            return
+                    give(out, None)
+        except BaseException as error:
+            first: _Out = Queue(1)  # in case its piece is not in line
+            first.put(error)
+            line.put(first)
+            give(out, error)
+
+    def take(queue: Queue[_T]) -> _T:
+        try:
+            return queue.get(timeout=deadline)
+        except Empty:
+            raise TimeLimit(
+                f"{path} gave no frame for {deadline:g} s and was given up; "
+                "decode.deadline_seconds allows more."
+            ) from None
+
+    threads = [Thread(target=work, name="decoder", daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        working = workers
+        while working:
+            out = take(line)
+            if out is None:
+                working -= 1
+                continue
+            while (item := take(out)) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+            room.release()
+    finally:
+        stop.set()
+        room.release(workers)
+        for thread in threads:
+            thread.join(_LET_GO)

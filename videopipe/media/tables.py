@@ -1,0 +1,148 @@
+"""Reading the packet table of a file, once."""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videopipe.errors import MediaError
+from videopipe.media.container import keep_only, opened, video_stream
+from videopipe.media.nal import place_reader
+from videopipe.media.packets import BLOCK, IDLE, SHOWN, PacketTable, Stamps, Ticks
+from videopipe.types import stamp
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+_UNKNOWN = -(2**63)
+_KEPT = 4  # tables of the files looked at last
+_kept: OrderedDict[tuple[Path, tuple[int, int]], PacketTable] = OrderedDict()
+
+
+def packet_table(path: Path) -> PacketTable:
+    """The table of the file's video stream; kept for the files looked at last.
+
+    Raises:
+        NotFound, MediaError: as for ``opened`` and ``video_stream``, or no frame is stored.
+    """
+    file = path, stamp(path)
+    table = _kept.get(file)
+    if table is None:
+        with opened(path) as container:
+            stream = video_stream(container, path)
+            keep_only(container, stream)
+            table = _read(container, stream, path)
+    remember(*file, table)
+    return table
+
+
+def remember(path: Path, file: tuple[int, int], table: PacketTable) -> None:
+    """Spare :func:`packet_table` the reading as long as the file keeps this ``stamp``."""
+    _kept[path, file] = table
+    _kept.move_to_end((path, file))
+    while len(_kept) > _KEPT:
+        _kept.popitem(last=False)
+
+
+def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
+    import av
+
+    tick = stream.time_base or Fraction(1, 1000)
+    period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
+    context = stream.codec_context
+    vp8 = context.name == "vp8"
+    place_of = place_reader(context.name, context.extradata)
+    # Ten hours are a million packets: only what is needed is kept, and in small numbers.
+    blocks: list[Ticks] = []
+    stamps, keys, seeks, places = (array("q") for _ in range(4))
+    shown, roles = bytearray(), bytearray()
+    latest = newest = _UNKNOWN  # of all packets, of those that are shown
+    following = shift = length = 0
+    timed = complete = True
+    restarted = False
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            ticks = packet.pts
+            if ticks is None:  # raw streams carry no times at all
+                timed = False
+                ticks = following if packet.dts is None else packet.dts
+            following = ticks + period
+            ticks += shift
+            if packet.is_keyframe:
+                if ticks < latest:
+                    # A key frame is displayed after all that is stored before it, unless the clock
+                    # has started anew: then it goes on instead.
+                    restarted = True
+                    shift += latest + period - ticks
+                    ticks = latest + period
+                keys.append(len(shown))
+            if packet.is_keyframe or not shown:
+                seeks.append(ticks if packet.dts is None else packet.dts)
+                places.append(_UNKNOWN if packet.pos is None else packet.pos)
+            data = memoryview(packet)
+            # VP8 stores reference pictures that are never shown as packets of their own.
+            visible = not packet.is_discard and not (vp8 and not data[0] & 0x10)
+            if visible and ticks >= newest:
+                newest, length = ticks, packet.duration or 0
+            latest = max(latest, ticks)
+            shown.append(visible)
+            roles.append(place_of(data) if place_of else 0)
+            stamps.append(ticks)
+            if len(stamps) == BLOCK:
+                blocks.append(np.array(stamps, np.int64))
+                stamps = array("q")
+    except av.FFmpegError:
+        complete = False
+    if not shown:
+        raise MediaError(f"{path} has a video stream without any frame.")
+    if stamps:
+        blocks.append(np.array(stamps, np.int64))
+
+    if not keys:
+        keys.append(0)  # a stream of gradual refresh: begin where it begins
+    pts = Stamps.of(blocks)
+    role = np.frombuffer(roles, np.uint8)
+    idle = (role & 1 > 0) & (role >> 1 == role.max() >> 1)
+    display = np.frombuffer(shown, np.bool_)
+    # What refers to pictures before the beginning of the file cannot be shown by anybody.
+    first, after = keys[0], keys[1] if len(keys) > 1 else len(shown)
+    opening = pts.between(first, after)
+    display[:first] = False
+    display[first:after] &= opening >= opening[0]
+    if not display.any():
+        raise MediaError(f"{path} has a video stream without any displayed frame.")
+    lowest, highest = _bounds(pts, display)
+    if not length and display.sum() > 1:
+        some = np.sort(pts.between(0, min(BLOCK, len(shown)))[display[:BLOCK]])
+        length = int(np.median(np.diff(some))) if len(some) > 1 else 0
+    return PacketTable(
+        stream=stream.index,
+        tick=tick,
+        pts=pts,
+        flags=SHOWN * display.astype(np.uint8) | IDLE * idle.astype(np.uint8),
+        keys=np.array(keys, np.intp),
+        # The first packet stands among them even if it is no key frame.
+        seek=np.array(seeks[-len(keys) :], np.int64),
+        byte=np.array(places[-len(keys) :], np.int64),
+        start=lowest,
+        end=highest + (length or period),
+        seekable=timed and not restarted,
+        complete=complete,
+    )
+
+
+def _bounds(pts: Stamps, shown: NDArray[np.bool_]) -> tuple[int, int]:
+    """The first and the last stamp of what is displayed."""
+    blocks = (slice(at, min(at + BLOCK, len(pts))) for at in range(0, len(pts), BLOCK))
+    stamps = [pts.between(each.start, each.stop)[shown[each]] for each in blocks]
+    some = [block for block in stamps if len(block)]
+    return min(int(b.min()) for b in some), max(int(b.max()) for b in some)
