@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from videopipe.media.packets import IDLE, SHOWN, Indices, PacketTable, Seconds, Ticks, latest
+from videopipe.media.packets import IDLE, Indices, PacketTable, Seconds, Ticks, latest
 
 Exactness = Literal["exact", "nonref", "keyframe"]
 _CHEAPEST_FIRST: tuple[Exactness, ...] = ("keyframe", "nonref", "exact")
@@ -62,7 +62,7 @@ def _taken(table: PacketTable, exact: Indices, exactness: Exactness) -> Indices:
         return exact
     ticks = table.pts.at(exact)
     if exactness == "keyframe":
-        keys = table.keys[table.flags[table.keys] & SHOWN > 0]
+        keys = table.shown_keys
         return _nearest(keys, table.pts.at(keys), ticks) if len(keys) else exact
     taken = exact.copy()
     for inside, order, stamps in table.windows(ticks):

@@ -15,7 +15,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-SHOWN, IDLE = 1, 2  # flags of a packet: its frame is displayed; no other picture refers to it
+# Flags of a packet: its frame is displayed; no other picture refers to it; it is the second field
+# of the frame before.
+SHOWN, IDLE, SECOND = 1, 2, 4
 BLOCK = 1024  # packets between two time stamps that are kept in full
 _SLACK = 1e-6  # seconds; a time given as float means the frame that starts at that instant
 
@@ -70,12 +72,13 @@ class PacketTable:
     """The packets of one video stream in decode order, three bytes for each as a rule.
 
     ``pts`` is in ticks of ``tick`` seconds; ``flags`` uint8 ``[N]`` holds ``SHOWN`` for packets
-    whose frame is displayed and ``IDLE`` for those that no other picture refers to. ``keys``
-    ``[K]`` are the packets where decoding can begin; ``seek`` (decode time in ticks) and ``byte``
-    (place in the file) are theirs. ``start`` is the tick of the first displayed frame, ``end`` that
-    at which the last one goes. ``seekable`` is false where a key frame cannot be told by its time:
-    streams without a clock or with one that starts anew. ``complete`` is false when reading ended
-    in an error. ``whole`` is false when only what some times need was read.
+    whose frame is displayed, ``IDLE`` for those that no other picture refers to, and ``SECOND`` for
+    those that only complete the frame of the packet before. ``keys`` ``[K]`` are the packets where
+    decoding can begin; ``seek`` (decode time in ticks) and ``byte`` (place in the file) are theirs.
+    ``start`` is the tick of the first displayed frame, ``end`` that at which the last one goes.
+    ``seekable`` is false where a key frame cannot be told by its time: streams without a clock or
+    with one that starts anew. ``complete`` is false when reading ended in an error. ``whole`` is
+    false when only what some times need was read.
     """
 
     stream: int
@@ -105,6 +108,11 @@ class PacketTable:
         return int(np.count_nonzero(self.flags & SHOWN))
 
     @property
+    def shown_keys(self) -> Indices:
+        """Those of ``keys`` that are displayed; not those before the beginning of an edit."""
+        return self.keys[self.flags[self.keys] & SHOWN > 0]
+
+    @property
     def open_gop(self) -> bool:
         """Whether a key frame after the first has leading pictures, which refer to before it."""
         after = self.keys[1:] + 1
@@ -129,7 +137,9 @@ class PacketTable:
             Which of ``ticks`` the stretch is for, its displayed packets in display order, and their
             stamps.
         """
-        keys = self.keys
+        keys = self.shown_keys
+        if not len(keys):
+            keys = np.zeros(1, np.intp)
         group = np.maximum(np.searchsorted(self.pts.at(keys), ticks, side="right") - 1, 0)
         pending = np.unique(group)
         while len(pending):
@@ -165,14 +175,15 @@ class PacketTable:
     def displayed(self) -> Iterator[Ticks]:
         """The stamps of all displayed frames in order, some groups at a time."""
         held = np.empty(0, np.int64)
-        bounds = [0, *self.keys[BLOCK // 16 :: BLOCK // 16].tolist(), len(self)]
+        keys = self.shown_keys
+        bounds = [0, *keys[BLOCK // 16 :: BLOCK // 16].tolist(), len(self)]
         for first, after in pairwise(bounds):
             _, stamps = self._sorted(first, after)
             held = np.sort(np.concatenate([held, stamps]))
-            # The next group may lead with frames displayed before its key frame.
-            last_key = self.keys[np.searchsorted(self.keys, after) - 1]
-            certain = np.searchsorted(held, self.pts.at(np.array([last_key]))[0])
             if after < len(self):
+                # The next group may lead with frames displayed before its key frame.
+                last = keys[np.searchsorted(keys, after) - 1 :][:1]
+                certain = int(np.searchsorted(held, self.pts.at(last)[0]))
                 yield held[:certain]
                 held = held[certain:]
         yield held
@@ -228,6 +239,12 @@ class Run:
     last: int
     wanted: tuple[int, ...]
 
+    @classmethod
+    def of(cls, table: PacketTable, first: int, wanted: list[int]) -> Self:
+        last = wanted[-1]
+        last += last + 1 < len(table) and bool(table.flags[last + 1] & SECOND)
+        return cls(first, last, tuple(wanted))
+
     def cost(self, table: PacketTable) -> int:
         """Packets that are decoded: all but those that nobody refers to or wants."""
         idle = (table.flags[self.first : self.last + 1] & IDLE) > 0
@@ -252,7 +269,7 @@ def plan(table: PacketTable, wanted: Iterable[int]) -> Iterator[Run]:
         earliest = int(table.keys[max(group - 1, 0)])
         while pending and pending[0][1][-1] < earliest:
             first, members = pending.pop(0)
-            yield Run(first, members[-1], tuple(members))
+            yield Run.of(table, first, members)
         leading = stamps[index - block * BLOCK] < key_stamps[group]
         first, members = earliest if leading else int(table.keys[group]), [index]
         while pending and first <= pending[-1][1][-1]:
@@ -260,4 +277,4 @@ def plan(table: PacketTable, wanted: Iterable[int]) -> Iterator[Run]:
             first, members = min(first, earlier), others + members
         pending.append((first, members))
     for first, members in pending:
-        yield Run(first, members[-1], tuple(members))
+        yield Run.of(table, first, members)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from videopipe.media.container import opened, video_stream
-from videopipe.media.packets import SHOWN, PacketTable
+from videopipe.media.packets import PacketTable
 from videopipe.media.picture import Turn
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
 from videopipe.media.tables import packet_table
@@ -32,7 +32,6 @@ def probe(path: Path | str) -> VideoInfo:
     """
     path = Path(path)
     table = packet_table(path)
-    keys = table.keys[table.flags[table.keys] & SHOWN > 0]
     rate, variable_rate = _rate(table)
     with opened(path) as container:
         stream = video_stream(container, path)
@@ -59,7 +58,7 @@ def probe(path: Path | str) -> VideoInfo:
             frame_count=table.frame_count,
             start=float(table.start * table.tick),
             stream=table.stream,
-            keyframes=table.seconds(keys),
+            keyframes=table.seconds(table.shown_keys),
             audio=tuple(
                 s.codec_context.codec.canonical_name
                 for s in container.streams.audio

@@ -13,7 +13,7 @@ import numpy as np
 
 from videopipe.media.container import keep_only, opened
 from videopipe.media.decoder import Shown, Wanted
-from videopipe.media.packets import IDLE, PacketTable, Run, Ticks, plan
+from videopipe.media.packets import IDLE, SECOND, PacketTable, Run, Ticks, plan
 from videopipe.media.picture import Painter
 
 if TYPE_CHECKING:
@@ -96,14 +96,16 @@ class PyAvDecoder:
         context = self._stream.codec_context
         context.flush_buffers()
         wanted = frozenset(run.wanted)
-        idle = self._table.flags & IDLE
+        flags = self._table.flags[run.first : run.last + 1]
         entry, broken = run.first, False
         for index, packet in self._read(run):
             if broken:
                 if not self._is_key[index]:
                     continue
                 entry = index
-            if index not in wanted and idle[index]:
+            flag = flags[index - run.first]
+            picture = index - 1 if flag & SECOND else index
+            if flag & IDLE and picture not in wanted:
                 continue
             if stamps[index - run.first] < stamps[entry - run.first]:
                 continue  # a leading picture, which refers to what was not decoded

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from videopipe.errors import MediaError
 from videopipe.media.container import keep_only, opened, video_stream
-from videopipe.media.nal import place_reader
-from videopipe.media.packets import BLOCK, IDLE, SHOWN, PacketTable, Stamps, Ticks
+from videopipe.media.nal import IDLE_IN_LAYER, LAYER_SHIFT, SECOND_FIELD, role_reader
+from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, Ticks
 from videopipe.types import stamp
 
 if TYPE_CHECKING:
@@ -58,44 +58,48 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
     period = max(1, round(1 / ((stream.guessed_rate or Fraction(25)) * tick)))
     context = stream.codec_context
     vp8 = context.name == "vp8"
-    place_of = place_reader(context.name, context.extradata)
+    role_of = role_reader(context.name, context.extradata)
     # Ten hours are a million packets: only what is needed is kept, and in small numbers.
     blocks: list[Ticks] = []
     stamps, keys, seeks, places = (array("q") for _ in range(4))
     shown, roles = bytearray(), bytearray()
-    latest = newest = _UNKNOWN  # of all packets, of those that are shown
-    following = shift = length = 0
+    latest = _UNKNOWN  # of the packets that are shown
+    following = shift = length = last = 0
     timed = complete = True
     restarted = False
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 continue
+            data = memoryview(packet)
+            role = role_of(data) if role_of else 0
+            second = bool(role & SECOND_FIELD)
             ticks = packet.pts
-            if ticks is None:  # raw streams carry no times at all
-                timed = False
+            if ticks is None:  # raw streams carry no times at all, nor need second fields
+                timed = timed and second
                 ticks = following if packet.dts is None else packet.dts
-            following = ticks + period
+            following = ticks + (0 if second else period)
             ticks += shift
-            if packet.is_keyframe:
-                if ticks < latest:
+            # VP8 stores reference pictures that are never shown as packets of their own.
+            hidden = packet.is_discard or second or (vp8 and not data[0] & 0x10)
+            is_key = packet.is_keyframe and not second
+            if is_key:
+                if ticks < latest and not hidden:
                     # A key frame is displayed after all that is stored before it, unless the clock
                     # has started anew: then it goes on instead.
                     restarted = True
                     shift += latest + period - ticks
                     ticks = latest + period
                 keys.append(len(shown))
-            if packet.is_keyframe or not shown:
+            if is_key or not shown:
                 seeks.append(ticks if packet.dts is None else packet.dts)
                 places.append(_UNKNOWN if packet.pos is None else packet.pos)
-            data = memoryview(packet)
-            # VP8 stores reference pictures that are never shown as packets of their own.
-            visible = not packet.is_discard and not (vp8 and not data[0] & 0x10)
-            if visible and ticks >= newest:
-                newest, length = ticks, packet.duration or 0
-            latest = max(latest, ticks)
-            shown.append(visible)
-            roles.append(place_of(data) if place_of else 0)
+            if not hidden and ticks >= latest:
+                latest, length, last = ticks, packet.duration or 0, len(shown)
+            elif second and last == len(shown) - 1:
+                length = max(length, min(2 * length, period))  # that of both fields
+            shown.append(not hidden)
+            roles.append(role)
             stamps.append(ticks)
             if len(stamps) == BLOCK:
                 blocks.append(np.array(stamps, np.int64))
@@ -111,7 +115,12 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
         keys.append(0)  # a stream of gradual refresh: begin where it begins
     pts = Stamps.of(blocks)
     role = np.frombuffer(roles, np.uint8)
-    idle = (role & 1 > 0) & (role >> 1 == role.max() >> 1)
+    layer = role >> LAYER_SHIFT
+    idle = (role & IDLE_IN_LAYER > 0) & (layer == layer.max())
+    second = role & SECOND_FIELD > 0
+    # The fields of a frame are one picture.
+    pairs = np.flatnonzero(second[1:])
+    idle[pairs] = idle[pairs + 1] = idle[pairs] & idle[pairs + 1]
     display = np.frombuffer(shown, np.bool_)
     # What refers to pictures before the beginning of the file cannot be shown by anybody.
     first, after = keys[0], keys[1] if len(keys) > 1 else len(shown)
@@ -128,7 +137,7 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
         stream=stream.index,
         tick=tick,
         pts=pts,
-        flags=SHOWN * display.astype(np.uint8) | IDLE * idle.astype(np.uint8),
+        flags=SHOWN * display.astype(np.uint8) | IDLE * idle | SECOND * second,
         keys=np.array(keys, np.intp),
         # The first packet stands among them even if it is no key frame.
         seek=np.array(seeks[-len(keys) :], np.int64),
