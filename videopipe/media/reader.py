@@ -198,7 +198,7 @@ class PyAvDecoder:
         context.thread_count = self._threads
         context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         if not self._deblock:
-            context.options = {"skip_loop_filter": "all"}
+            context.options |= {"skip_loop_filter": "all"}
         self._packets = self._container.demux(self._stream)
         self._position = 0
         if context.name == "h264" and "444" in (context.pix_fmt or ""):

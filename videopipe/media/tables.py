@@ -96,8 +96,8 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
                 places.append(_UNKNOWN if packet.pos is None else packet.pos)
             if not hidden and ticks >= latest:
                 latest, length, last = ticks, packet.duration or 0, len(shown)
-            elif second and last == len(shown) - 1:
-                length = max(length, min(2 * length, period))  # that of both fields
+            elif second and last == len(shown) - 1 and packet.pts is not None:
+                length = max(length, ticks + (packet.duration or 0) - latest)
             shown.append(not hidden)
             roles.append(role)
             stamps.append(ticks)
