@@ -10,7 +10,7 @@ import numpy as np
 
 from videopipe.media.container import opened, video_stream
 from videopipe.media.packets import PacketTable
-from videopipe.media.picture import Turn
+from videopipe.media.picture import Turn, displayed
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
 from videopipe.media.tables import packet_table
 from videopipe.types import VideoInfo
@@ -39,7 +39,7 @@ def probe(path: Path | str) -> VideoInfo:
         first = _first_frame(container, stream)
         turn = Turn.of(first) if first else Turn()
         coded = (first.width, first.height) if first else (context.width, context.height)
-        width, height = max(1, round(coded[0] * (stream.sample_aspect_ratio or 1))), coded[1]
+        width, height = displayed(*coded, stream.sample_aspect_ratio)
         if turn.transposed:
             width, height = height, width
         return VideoInfo(
