@@ -28,6 +28,11 @@ class ScanConfig:
 
     rate: float = _key(1.0, "frames per second that are looked at", 0.01, 60)
     short_side: int = _key(224, "short side of the scanned frames, pixels", 32, 2160)
+    exactness: Literal["auto", "exact", "nonref", "keyframe"] = _key(
+        "auto",
+        "exact: the frame on display; nonref, keyframe: the nearest that is cheap to decode; "
+        "auto: the cheapest that is off by a tenth of a step at most",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,24 @@ class IndexConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodeConfig:
+    """How frames are got out of a file; never changes which frames they are."""
+
+    backend: Literal["pyav", "decord", "torchcodec", "opencv"] = _key(
+        "pyav", "which library decodes; videopipe doctor says which work here"
+    )
+    workers: int = _key(
+        0,
+        "cores that decode one video; 0: all for a video on its own, one for each of several",
+        0,
+        256,
+    )
+    deadline_seconds: float = _key(
+        120.0, "a decoder that gives no frame for this long is given up", 0.1
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """How the work is carried out; never changes its result."""
 
@@ -137,6 +160,7 @@ class Config:
     retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
+    decode: DecodeConfig = field(default_factory=DecodeConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def index_hash(self) -> str:

@@ -209,7 +209,8 @@ class VideoRecord:
 
     ``size`` (bytes) and ``mtime_ns`` are the file's from before it was read, so that a file that
     changes meanwhile is seen to have changed. ``signals`` are per-frame arrays by name (``times
-    [T]`` among them). ``config_hash`` names the settings they were made with.
+    [T]`` among them), ``packets`` those of the file's packet table. ``config_hash`` names the
+    settings they were made with.
     """
 
     video_id: str
@@ -221,5 +222,6 @@ class VideoRecord:
     clips: tuple[Clip, ...]
     texts: tuple[ClipText, ...]
     signals: dict[str, NDArray[Any]] = field(repr=False)
+    packets: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from videopipe.answer.reader import choose, read
 from videopipe.config import Config
 from videopipe.errors import ConfigError, VideopipeError
 from videopipe.library import ClipHit, Embedder, Library, Video, load_embedder
-from videopipe.media import fetch
+from videopipe.media import PacketTable, fetch, remember
 from videopipe.types import stamp
 
 NOTHING = "Nothing that is said, shown or measured here matches the question."
@@ -72,7 +72,7 @@ def ask(
         for place, citation in enumerate(citations):
             video = found.videos[citation.video_id]
             held = (video.size, video.mtime_ns)
-            citations[place] = _illustrate(citation, held, frames, warnings)
+            citations[place] = _illustrate(citation, held, frames, warnings, library, config)
         lap("frames")
     if not citations and _not_latin(question):
         warnings.append(
@@ -199,14 +199,27 @@ def _cite(number: int, passage: Passage, value: float, video: Video, library: Li
 
 
 def _illustrate(
-    citation: Citation, held: tuple[int, int], folder: Path, warnings: list[str]
+    citation: Citation,
+    held: tuple[int, int],
+    folder: Path,
+    warnings: list[str],
+    library: Library,
+    config: Config,
 ) -> Citation:
     """``citation`` with its frame written at full size; a video that is gone is a warning."""
     if stamp(citation.video) not in (held, (0, 0)):
         warnings.append(f"no frame for [{citation.number}]: {citation.video} has changed since.")
         return citation
     try:
-        picture = fetch(citation.video, [citation.frame_time]).frames[0]
+        if packets := library.packets(citation.video_id):
+            remember(citation.video, held, PacketTable.from_arrays(packets))
+        picture = fetch(
+            citation.video,
+            [citation.frame_time],
+            workers=config.decode.workers or 1,
+            backend=config.decode.backend,
+            deadline=config.decode.deadline_seconds,
+        ).frames[0]
         stem = cut(citation.video.stem)
         name = f"{citation.number:02d}_{stem}_{citation.frame_time:.2f}s"
         return replace(citation, frame=write_frame(folder, name, picture))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from videopipe.describe.faces import FaceFinder, Faces
 from videopipe.describe.facts import facts_texts, frames_to_look_at
@@ -15,6 +18,7 @@ from videopipe.scan import Signals
 from videopipe.types import Clip, ClipText, TimedText, VideoInfo
 
 Progress = Callable[[str, float, float], None]
+FetchEach = Callable[[VideoInfo, list[float], int], Iterator[tuple[float, NDArray[np.uint8]]]]
 _FACES_SIDE = 480
 
 
@@ -29,6 +33,7 @@ def describe(
     ocr_short_side: int = 720,
     min_confidence: float = 0.6,
     facts: bool = True,
+    fetch_each: FetchEach = fetch_each,
     progress: Progress | None = None,
 ) -> list[ClipText]:
     """Describe the clips of a video by its subtitles, its on-screen text and measured facts.
@@ -37,6 +42,7 @@ def describe(
         cuts: seconds, as found by ``scan.find_cuts``.
         tracks: language and lines, ascending, of each subtitle track.
         ocr_short_side: pixels; frames are read at this size, small print at up to twice of it.
+        fetch_each: how frames are got at full size.
         min_confidence: recognised lines below are dropped, 0-1.
         progress: told ``("describe", seconds reached, seconds in all)``.
 

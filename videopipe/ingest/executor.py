@@ -13,7 +13,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,7 @@ class Job:
 
     path: Path
     config: Config = field(repr=False)
+    cores: int = 1  # that are this video's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class InProcess:
 
     def run(self, jobs: Iterable[Job], work: Work, on_progress: OnProgress) -> Outcomes:
         for job in jobs:
+            job = replace(job, cores=os.cpu_count() or 1)
             began = time.monotonic()
 
             def report(stage: str, done: float, total: float, job: Job = job) -> None:

@@ -41,6 +41,7 @@ class VideoOutcome:
     texts: int = 0
     seconds: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    scan: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     error: VideopipeError | None = field(default=None, repr=False, compare=False)
 
@@ -55,6 +56,7 @@ class VideoOutcome:
             "texts": self.texts,
             "seconds": round(self.seconds, 3),
             "stage_seconds": {name: round(s, 3) for name, s in self.stage_seconds.items()},
+            "scan": self.scan,
             "warnings": list(self.warnings),
         }
 
@@ -206,6 +208,7 @@ class _Writer:
             texts=len(record.texts),
             seconds=event.seconds,
             stage_seconds=record.stage_seconds,
+            scan=record.info.get("scan", {}),
             warnings=tuple(_about(path, warning) for warning in record.warnings),
         )
 

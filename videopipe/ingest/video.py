@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from videopipe.config import SubtitlesConfig
 from videopipe.describe import describe
@@ -16,7 +18,7 @@ from videopipe.errors import MediaError, VideopipeError
 from videopipe.ingest.executor import Job, Report
 from videopipe.ingest.plan import sidecars
 from videopipe.library import load_embedder, split_document
-from videopipe.media import probe, read_subtitles, same_language, scan
+from videopipe.media import fetch_each, packet_table, probe, read_subtitles, same_language, scan
 from videopipe.scan import cut_clips, find_cuts, measure
 from videopipe.types import ClipText, TimedText, VideoInfo, VideoRecord, stamp
 
@@ -40,6 +42,11 @@ def index_video(job: Job, report: Report) -> VideoRecord:
         yield
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
 
+    how: dict[str, Any] = {
+        "workers": config.decode.workers or job.cores,
+        "backend": config.decode.backend,
+        "deadline": config.decode.deadline_seconds,
+    }
     warnings: list[str] = []
     with stage("probe"):
         before = stamp(job.path)
@@ -47,7 +54,18 @@ def index_video(job: Job, report: Report) -> VideoRecord:
         info = probe(job.path)
         video_id = info.video_id
     with stage("scan"):
-        batches = scan(info, config.scan.rate, config.scan.short_side, on_damage=warnings.append)
+        batches = scan(
+            info,
+            config.scan.rate,
+            config.scan.short_side,
+            exactness=config.scan.exactness,
+            on_damage=warnings.append,
+            **how,
+        )
+        scanned = {
+            "exactness": batches.exactness,
+            "largest_error_s": round(batches.largest_error, 6),
+        }
         signals = measure(batches, lambda time: report("scan", time, info.duration))
         cuts = find_cuts(signals, info.keyframes)
         clips = cut_clips(
@@ -72,6 +90,7 @@ def index_video(job: Job, report: Report) -> VideoRecord:
             ocr_short_side=config.ocr.short_side,
             min_confidence=config.ocr.min_confidence,
             facts=config.facts.enabled,
+            fetch_each=partial(fetch_each, **how),
             progress=report,
         )
     with stage("embed"):
@@ -90,11 +109,12 @@ def index_video(job: Job, report: Report) -> VideoRecord:
         path=job.path,
         size=before[0],
         mtime_ns=before[1],
-        info=info.to_dict() | {"sidecars": beside},
+        info=info.to_dict() | {"sidecars": beside, "scan": scanned},
         config_hash=config.index_hash(),
         clips=tuple(clips),
         texts=tuple(embedded),
         signals=signals.to_arrays(),
+        packets=packet_table(job.path).to_arrays(),
         stage_seconds=seconds,
         warnings=(*info.warnings, *warnings),
     )

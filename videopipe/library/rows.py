@@ -75,7 +75,7 @@ def insert(db: sqlite3.Connection, record: VideoRecord, path: Path) -> None:
             text.embedding.astype("<f4").tobytes(),
         )
         lexical.add(db, [(row, text.text)])
-    for name, array in record.signals.items():
+    for name, array in (record.signals | record.packets).items():
         _insert(
             db,
             "INSERT INTO signals (video, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)",
@@ -152,9 +152,19 @@ def _text(clip: Clip, source: Any, text: str, lines: str, language: Any, vector:
 
 
 def signals(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a video by name, read-only."""
+    """The per-frame arrays of a video by name, read-only."""
+    return _arrays(db, video_id, "name NOT LIKE 'packets.%'")
+
+
+def packets(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a video's packet table by name, read-only."""
+    return _arrays(db, video_id, "name LIKE 'packets.%'")
+
+
+def _arrays(db: sqlite3.Connection, video_id: str, which: str) -> dict[str, NDArray[Any]]:
     rows = db.execute(
-        f"SELECT name, dtype, shape, data FROM signals WHERE video = {_OF_VIDEO} ORDER BY name",
+        "SELECT name, dtype, shape, data FROM signals "
+        f"WHERE video = {_OF_VIDEO} AND {which} ORDER BY name",
         (video_id,),
     )
     return {

@@ -213,6 +213,11 @@ class Library:
         return rows.signals(self._db, video_id)
 
     @_explained
+    def packets(self, video_id: str) -> dict[str, NDArray[Any]]:
+        """The packet table of a video as ``media.PacketTable`` gave it, read-only."""
+        return rows.packets(self._db, video_id)
+
+    @_explained
     def search(
         self,
         query: str,

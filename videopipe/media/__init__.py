@@ -3,6 +3,7 @@
 from videopipe.media.container import NoVideo
 from videopipe.media.decode import Scan, Span, fetch, fetch_each, scan, spans
 from videopipe.media.discover import Found, find_videos
+from videopipe.media.packets import PacketTable
 from videopipe.media.probe import probe
 from videopipe.media.subtitles import (
     SUBTITLE_SUFFIXES,
@@ -10,19 +11,23 @@ from videopipe.media.subtitles import (
     read_subtitles,
     same_language,
 )
+from videopipe.media.tables import packet_table, remember
 
 __all__ = [
     "SUBTITLE_SUFFIXES",
     "Found",
     "NoVideo",
+    "PacketTable",
     "Scan",
     "Span",
     "fetch",
     "fetch_each",
     "find_subtitles",
     "find_videos",
+    "packet_table",
     "probe",
     "read_subtitles",
+    "remember",
     "same_language",
     "scan",
     "spans",

@@ -114,12 +114,12 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
     if not keys:
         keys.append(0)  # a stream of gradual refresh: begin where it begins
     pts = Stamps.of(blocks)
-    role = np.frombuffer(roles, np.uint8)
-    layer = role >> LAYER_SHIFT
-    idle = (role & IDLE_IN_LAYER > 0) & (layer == layer.max())
-    second = role & SECOND_FIELD > 0
+    role_of_each = np.frombuffer(roles, np.uint8)
+    layer = role_of_each >> LAYER_SHIFT
+    idle = (role_of_each & IDLE_IN_LAYER > 0) & (layer == layer.max())
+    completes = role_of_each & SECOND_FIELD > 0
     # The fields of a frame are one picture.
-    pairs = np.flatnonzero(second[1:])
+    pairs = np.flatnonzero(completes[1:])
     idle[pairs] = idle[pairs + 1] = idle[pairs] & idle[pairs + 1]
     display = np.frombuffer(shown, np.bool_)
     # What refers to pictures before the beginning of the file cannot be shown by anybody.
@@ -137,7 +137,7 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
         stream=stream.index,
         tick=tick,
         pts=pts,
-        flags=SHOWN * display.astype(np.uint8) | IDLE * idle | SECOND * second,
+        flags=SHOWN * display.astype(np.uint8) | IDLE * idle | SECOND * completes,
         keys=np.array(keys, np.intp),
         # The first packet stands among them even if it is no key frame.
         seek=np.array(seeks[-len(keys) :], np.int64),
