@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
+MAX_PIXELS = 2**27  # of a picture, 16384 x 8192; a small damaged file can claim far more
 _STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat version")
 
 
 class NoVideo(MediaError):
@@ -23,15 +25,17 @@ class NoVideo(MediaError):
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The open container of a local file.
+    """The open container of a local file, whose decoders refuse more than ``MAX_PIXELS``.
 
     Raises:
         NotFound: there is no such file.
-        MediaError: not readable, empty, or not a media file.
+        MediaError: not readable, empty, or not a media file; or a list of others.
     """
     import av
 
     head = _head(path)
+    if head.startswith(_PLAYLISTS):  # a live one would be waited on for ever
+        raise MediaError(f"{path} is a playlist; name the video files that it lists.")
     try:
         # "file:" keeps libav from reading a protocol or a number pattern into the name, and the
         # whitelist keeps playlists from reaching beyond local files.
@@ -50,6 +54,9 @@ def opened(path: Path) -> Iterator[InputContainer]:
         format_name = container.format.name
         if format_name in _STILL or format_name.endswith("_pipe"):
             raise MediaError(f"{path} is a picture or a text, not a video.")
+        for stream in container.streams.video:
+            if stream.codec_context is not None:
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         yield container
 
 
@@ -58,7 +65,7 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
 
     Raises:
         NoVideo: there is none.
-        MediaError: there is one that cannot be decoded.
+        MediaError: there is one that cannot be decoded, or that is encrypted.
     """
     from av.stream import Disposition
 
@@ -72,10 +79,18 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     playable = [s for s in moving if s.codec_context is not None]
     if not playable:
         raise MediaError(f"{path} is in a video format that this FFmpeg cannot decode.")
-    return max(
+    chosen = max(
         playable,
         key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height),
     )
+    if "enc_key_id" in chosen.metadata:  # Matroska; an mp4 says it packet by packet
+        raise encrypted(path)
+    return chosen
+
+
+def encrypted(path: Path) -> MediaError:
+    """What to raise for pictures that only the holder of a key can see."""
+    return MediaError(f"{path} is encrypted (DRM); use a copy without protection.")
 
 
 def keep_only(container: InputContainer, stream: VideoStream) -> None:

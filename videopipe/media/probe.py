@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from videopipe.media.container import opened, video_stream
+from videopipe.errors import MediaError
+from videopipe.media.container import MAX_PIXELS, opened, video_stream
 from videopipe.media.packets import PacketTable
 from videopipe.media.picture import Turn, displayed
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
@@ -28,7 +29,8 @@ def probe(path: Path | str) -> VideoInfo:
 
     Raises:
         NotFound: there is no such file.
-        MediaError: it cannot be read, is not a media file, or has no video or no frame in it.
+        MediaError: it cannot be read, is not a media file, is encrypted, has no video or no frame
+            in it, or claims pictures of more than ``MAX_PIXELS``.
     """
     path = Path(path)
     table = packet_table(path)
@@ -42,6 +44,11 @@ def probe(path: Path | str) -> VideoInfo:
         width, height = displayed(*coded, stream.sample_aspect_ratio)
         if turn.transposed:
             width, height = height, width
+        if not 0 < width * height <= MAX_PIXELS:
+            raise MediaError(
+                f"{path} cannot be decoded: it claims pictures of {width} x {height} pixels; "
+                f"from 1 to {MAX_PIXELS:,} can be shown."
+            )
         return VideoInfo(
             path=path,
             container=container.format.name.split(",")[0],
