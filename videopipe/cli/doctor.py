@@ -7,7 +7,12 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from videopipe.errors import MediaError, VideopipeError
+
+_SECONDS = 60.0  # for a picture of the sample video
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ def _decoder(name: str) -> Check:
 
     codecs = [c for c in ("h264", "hevc", "vp9", "av1") if c in av.codecs_available]
     missing = {"h264", "hevc", "vp9", "av1"} - set(codecs)
+    _decode_a_sample("pyav")
     found = f"PyAV {av.__version__}: {', '.join(codecs)}"
     if missing:
         return Check(
@@ -50,6 +56,47 @@ def _decoder(name: str) -> Check:
             "Install the PyAV wheel from PyPI (pip install --force-reinstall av).",
         )
     return Check(name, "ok", found)
+
+
+def _back_end(name: str) -> Check:
+    from importlib.metadata import packages_distributions, version
+    from importlib.util import find_spec
+
+    package = "cv2" if name == "opencv" else name
+    if find_spec(package) is None:
+        return Check(name, "ok", "not installed, nor needed", f"pip install 'videopipe[{name}]'")
+    try:
+        _decode_a_sample(name)
+    except VideopipeError as error:
+        return Check(name, "warn", str(error))
+    distribution = packages_distributions()[package][0]
+    return Check(name, "ok", f"{distribution} {version(distribution)} decodes")
+
+
+def _decode_a_sample(name: str) -> None:
+    """Make a video of flat greys, and see whether the back end shows the right one."""
+    from tempfile import TemporaryDirectory
+
+    import av
+    import numpy as np
+
+    from videopipe.media import probe
+    from videopipe.media.backends import open_decoder
+    from videopipe.media.tables import packet_table
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25, width=64, height=64)
+            for grey in (40, 100, 160, 220):
+                picture = np.full((64, 64, 3), grey, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+        info, table = probe(path), packet_table(path)
+        with open_decoder(name, path, info, table, threads=1, deadline=_SECONDS) as decoder:
+            ((_, shown),) = decoder.pictures([(2, ((32, 32),))])
+    if shown is None or abs(float(shown[0].mean()) - 160) > 10:
+        raise MediaError(f"{name} does not show the right frame of a sample video.")
 
 
 def _detectors(name: str) -> Check:
@@ -163,6 +210,9 @@ _REINSTALL = "pip install --force-reinstall videopipe"
 _CHECKS: tuple[tuple[str, Callable[[str], Check], str, bool], ...] = (
     ("python", _python, "", True),
     ("decode", _decoder, "pip install 'av>=14'", True),
+    ("decord", _back_end, "Use decode.backend=pyav.", False),
+    ("torchcodec", _back_end, "Use decode.backend=pyav.", False),
+    ("opencv", _back_end, "Use decode.backend=pyav.", False),
     (
         "detectors",
         _detectors,
