@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import draw_number, make_video, read_number
 
-from videopipe.errors import ConfigError, MediaError, NotFound
-from videopipe.media import fetch, fetch_each, probe, scan
-from videopipe.media.packets import plan
+from videopipe.errors import ConfigError, MediaError, NotFound, TimeLimit
+from videopipe.media import fetch, fetch_each, probe, scan, spans
+from videopipe.media.exactness import aim
+from videopipe.media.packets import BLOCK, PacketTable, Stamps, plan
+from videopipe.media.reader import PyAvDecoder
 from videopipe.media.tables import packet_table
-from videopipe.types import FrameBatch
+from videopipe.types import FrameBatch, FrameSet
 
 RATE = 25
 COUNT = 100
@@ -37,6 +41,15 @@ FORMATS = {
     "hevc-open-gop": (
         "a.mkv",
         {"codec": "libx265", "bframes": 4, "options": {"x265-params": "log-level=none:open-gop=1"}},
+    ),
+    "hevc-layers": (
+        "a.mkv",
+        {
+            "codec": "libx265",
+            "bframes": 3,
+            "gop": 40,
+            "options": {"x265-params": "log-level=none:temporal-layers=3"},
+        },
     ),
     "vp8": ("a.webm", {"codec": "libvpx"}),
     "vp9": ("a.webm", {"codec": "libvpx-vp9"}),
@@ -99,6 +112,71 @@ def test_fetch_shows_what_is_on_display(video: Path, monkeypatch: pytest.MonkeyP
         assert read_number(fetch(info, [time]).frames[0]) == displayed(video, [time])[0]
 
 
+@pytest.mark.parametrize("exactness", ["nonref", "keyframe", "auto"])
+@pytest.mark.parametrize("rate", [1.0, 7.3, 30.0])
+def test_every_exactness_shows_what_is_on_display_at_its_own_times(
+    video: Path, exactness: Any, rate: float
+) -> None:
+    batches = scan(video, rate, 64, exactness=exactness)
+    times, numbers = all_of(batches)
+    assert numbers == displayed(video, times)
+    assert times == sorted(set(times))
+    table = packet_table(video)
+    shown = (np.concatenate(list(table.displayed())) - table.start) * float(table.tick)
+    asked = [k / rate for k in range(1000) if k / rate < table.duration - 1e-9]
+    off = [np.abs(shown[numbers] - shown[number]).min() for number in displayed(video, asked)]
+    assert max(off) == pytest.approx(batches.largest_error, abs=1e-6)
+    if exactness == "auto":
+        assert max(off) <= 0.1 / rate + 1e-9
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_cost_falls_with_exactness(tmp_path: Path, codec: str) -> None:
+    path = make_video(tmp_path / "a.mkv", seconds=8, codec=codec, bframes=3, gop=48)
+    costs = {
+        exactness: sum(span.cost for span in spans(path, 1, 3.0, exactness=exactness))
+        for exactness in ("exact", "nonref", "keyframe")
+    }
+    assert costs["keyframe"] == len(probe(path).keyframes)
+    assert costs["keyframe"] < costs["nonref"] < costs["exact"] < 0.75 * probe(path).frame_count
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    count=st.integers(1, 12),
+    rate=st.sampled_from([0.4, 1.0, 3.7, 25.0]),
+    exactness=st.sampled_from(["exact", "nonref", "keyframe"]),
+)
+def test_spans_joined_are_the_whole(video: Path, count: int, rate: float, exactness: Any) -> None:
+    info = probe(video)
+    parts = spans(info, count, rate, exactness=exactness)
+    assert 1 <= len(parts) <= count
+    assert (parts[0].start, parts[-1].end) == (0, info.duration)
+    assert all(a.end == b.start for a, b in pairwise(parts))
+
+    whole = list(scan(info, rate, 48, exactness=exactness))
+    joined = [
+        batch
+        for part in parts
+        for batch in scan(
+            info, rate, 48, exactness=exactness, start=part.start, end=part.end, workers=count
+        )
+    ]
+    for name in ("times", "frames"):
+        np.testing.assert_array_equal(
+            np.concatenate([getattr(batch, name) for batch in joined]),
+            np.concatenate([getattr(batch, name) for batch in whole]),
+        )
+    # No packet twice, and no part that could have left a whole run to another.
+    (one,) = spans(info, 1, rate, exactness=exactness)
+    assert sum(part.cost for part in parts) == one.cost
+    table = packet_table(video)
+    grid = np.arange(int(np.ceil(info.duration * rate - 1e-9))) / rate
+    wanted = np.unique(aim(table, grid, exactness).packets).tolist()
+    dearest = max(run.cost(table) for run in plan(table, wanted))
+    assert max(part.cost for part in parts) <= one.cost / count + dearest
+
+
 def test_frames_asked_for_by_their_own_rounded_time(plain: Path) -> None:
     """k / rate as a float can lie a hair before the frame that begins there."""
     info = probe(plain)
@@ -126,6 +204,88 @@ def test_plan_decodes_each_packet_once_and_no_group_without_need(
         assert run.first in table.keys
         assert run.last == run.wanted[-1]
     assert all(a.last < b.first for a, b in pairwise(runs))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, COUNT - 1),
+            st.one_of(st.integers(16, 96), st.tuples(st.integers(16, 200), st.integers(48, 200))),
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 3),
+)
+def test_fetch_gives_each_frame_its_size(plain: Path, wanted: list[Any], workers: int) -> None:
+    times = [(k + 0.5) / RATE for k, _ in wanted]
+    got = fetch(plain, times, [size for _, size in wanted], workers=workers)
+    assert isinstance(got, FrameSet)
+    assert got.times.tolist() == times
+    for (number, size), frame in zip(wanted, got.frames, strict=True):
+        assert read_number(frame) == number
+        if isinstance(size, int):
+            assert frame.shape[0] == 2 * round(size / 2)
+        else:
+            assert frame.shape[:2] == size
+
+
+def test_fetch_wants_a_size_for_each_time(plain: Path) -> None:
+    with pytest.raises(ConfigError, match="size for each time; got 1 for 2"):
+        fetch(plain, [0.0, 1.0], [64])
+
+
+def test_several_decoders_keep_the_order(video: Path) -> None:
+    times, numbers = all_of(scan(video, 25, 64, workers=3))
+    assert (times, numbers) == all_of(scan(video, 25, 64))
+    backwards = times[::-1]
+    assert [read_number(f) for f in fetch(video, backwards, 64, workers=3).frames] == numbers[::-1]
+
+
+def test_a_scan_that_is_left_alone_lets_its_decoders_go(plain: Path) -> None:
+    batches = scan(plain, 25, 64, batch_size=2, workers=2)
+    next(batches)
+    assert any(thread.name == "decoder" for thread in threading.enumerate())
+    del batches
+    assert not any(thread.name == "decoder" for thread in threading.enumerate())
+
+
+def test_a_decoder_that_hangs_meets_the_deadline(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading that never returns, as from a disk that is gone."""
+    released = threading.Event()
+    monkeypatch.setattr(PyAvDecoder, "_read", lambda *_: iter(released.wait, True))
+    try:
+        with pytest.raises(TimeLimit, match=r"no frame for 0\.2 s.*decode\.deadline_seconds"):
+            fetch(plain, [1.0], deadline=0.2)
+    finally:
+        released.set()
+
+
+def test_the_packet_table_is_small_and_comes_back_whole(video: Path) -> None:
+    table = packet_table(video)
+    assert table.pts.steps.itemsize + table.flags.itemsize <= 5
+    again = PacketTable.from_arrays(table.to_arrays())
+    times = np.linspace(0, table.duration, 37, endpoint=False)
+    assert again.on_display(times).tolist() == table.on_display(times).tolist()
+    assert again.duration == table.duration
+    assert again.ranks(again.on_display(times)).tolist() == displayed(video, times.tolist())
+
+
+@given(
+    st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=50),
+    st.integers(1, 3 * BLOCK),
+    st.data(),
+)
+def test_stamps_are_what_was_put_in(some: list[int], length: int, data: st.DataObject) -> None:
+    stamps = np.resize(np.array(some, np.int64), length)
+    kept = Stamps.of([stamps[at : at + BLOCK] for at in range(0, length, BLOCK)])
+    first = data.draw(st.integers(0, length))
+    after = data.draw(st.integers(first, length))
+    assert kept.between(first, after).tolist() == stamps[first:after].tolist()
+    places = np.array(data.draw(st.lists(st.integers(0, length - 1))), np.intp)
+    assert kept.at(places).tolist() == stamps[places].tolist()
 
 
 def test_fetch_each_is_ascending_and_one_at_a_time(plain: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -216,7 +217,7 @@ def _illustrate(
         picture = fetch(
             citation.video,
             [citation.frame_time],
-            workers=config.decode.workers or 1,
+            workers=config.decode.workers or os.cpu_count() or 1,
             backend=config.decode.backend,
             deadline=config.decode.deadline_seconds,
         ).frames[0]

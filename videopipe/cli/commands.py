@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -188,6 +189,8 @@ def frames(
     size: Annotated[
         int | None, typer.Option(min=1, help="Short side in pixels [default: full size].")
     ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
 ) -> None:
     """Write the frames displayed at given times as PNG.
 
@@ -196,12 +199,21 @@ def frames(
       videopipe frames lecture.mp4 --at 1.5,0:12:41 --size 448 --out stills
     """
     times = [_seconds(part) for part in at.split(",")]
+    decode = resolve(config, overrides).config.decode
     from videopipe.answer import cut, write_frame
     from videopipe.errors import MediaError
     from videopipe.media import fetch_each
 
     written = {}
-    for time, frame in fetch_each(video, sorted(set(times)), size):
+    pictures = fetch_each(
+        video,
+        sorted(set(times)),
+        size,
+        workers=decode.workers or os.cpu_count() or 1,
+        backend=decode.backend,
+        deadline=decode.deadline_seconds,
+    )
+    for time, frame in pictures:
         written[time] = write_frame(out, f"{cut(video.stem)}_{show.stamp(time)}", frame)
     for time in dict.fromkeys(times):
         if time in written:

@@ -124,16 +124,16 @@ def spans(
     table = packet_table(info.path)
     goal = _goal(info, table, rate, 0.0, None, exactness)
     packets, firsts = np.unique(goal.packets, return_index=True)
-    costs, opens = [], []  # of each run, and the first of its places in the goal
+    costs, opens = [], []  # of each run, and the first grid time that it is for
     for run in plan(table, packets.tolist()):
         members = np.searchsorted(packets, run.wanted)
         costs.append(run.cost(table))
-        opens.append(int(firsts[members].min()))
+        opens.append(float(goal.since[firsts[members]].min()))
     done = np.cumsum(costs)
     # A run belongs to the part in which its middle lies.
     part = ((done - np.array(costs) / 2) * _positive("count", count) // done[-1]).astype(int)
     _, begins = np.unique(part, return_index=True)
-    cuts = [0.0, *(_before(goal.times[opens[run]], rate) for run in begins[1:]), info.duration]
+    cuts = [0.0, *(_before(opens[run], rate) for run in begins[1:]), info.duration]
     shares = np.add.reduceat(costs, begins)
     return [
         Span(start, end, int(cost))

@@ -17,12 +17,14 @@ _CHEAPEST_FIRST: tuple[Exactness, ...] = ("keyframe", "nonref", "exact")
 class Aim:
     """The ``packets`` ``[T]`` to show, and ``times`` ``[T]`` at which their frames are on display.
 
+    ``since`` ``[T]`` is the first of the times asked for that each packet stands for.
     ``largest_error`` is the distance in seconds between a frame that was asked for and the one
     taken for it, at worst.
     """
 
     times: Seconds
     packets: Indices
+    since: Seconds
     exactness: Exactness
     largest_error: float
 
@@ -49,12 +51,12 @@ def aim(
         if exactness != "auto" or error <= tolerance:
             break
     own = taken == exact
-    _, first = np.unique(taken, return_index=True)
+    _, first, which = np.unique(taken, return_index=True, return_inverse=True)
     once = np.zeros(len(taken), np.bool_)
     once[first] = True
     kept = own | (once & ~np.isin(taken, taken[own]))
     at = np.where(own, times, table.seconds(taken))
-    return Aim(at[kept], taken[kept], each, error)
+    return Aim(at[kept], taken[kept], times[first[which]][kept], each, error)
 
 
 def _taken(table: PacketTable, exact: Indices, exactness: Exactness) -> Indices:

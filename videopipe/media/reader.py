@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from videopipe.media.container import keep_only, opened
 from videopipe.media.decoder import Shown, Wanted
 from videopipe.media.packets import IDLE, SECOND, PacketTable, Run, Ticks, plan
 from videopipe.media.picture import Painter
+from videopipe.types import Location
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -34,7 +34,7 @@ class PyAvDecoder:
     """
 
     def __init__(
-        self, path: Path, table: PacketTable, *, threads: int = 1, deblock: bool = True
+        self, path: Location, table: PacketTable, *, threads: int = 1, deblock: bool = True
     ) -> None:
         self._path, self._table = path, table
         self._threads, self._deblock = threads, deblock

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterable
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import MediaError
-from videopipe.media.container import keep_only, opened, video_stream
+from videopipe.media.container import encrypted, keep_only, opened, video_stream
 from videopipe.media.nal import IDLE_IN_LAYER, LAYER_SHIFT, SECOND_FIELD, role_reader
 from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, Ticks
-from videopipe.types import stamp
+from videopipe.media.remote import stamp
+from videopipe.types import Location
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 _UNKNOWN = -(2**63)
 _KEPT = 4  # tables of the files looked at last
-_kept: OrderedDict[tuple[Path, tuple[int, int]], PacketTable] = OrderedDict()
+_kept: OrderedDict[tuple[Location, tuple[int, int]], PacketTable] = OrderedDict()
 
 
-def packet_table(path: Path) -> PacketTable:
+def packet_table(path: Location) -> PacketTable:
     """The table of the file's video stream; kept for the files looked at last.
 
     Raises:
@@ -38,12 +39,12 @@ def packet_table(path: Path) -> PacketTable:
         with opened(path) as container:
             stream = video_stream(container, path)
             keep_only(container, stream)
-            table = _read(container, stream, path)
+            table = read_table(container.demux(stream), stream, path)
     remember(*file, table)
     return table
 
 
-def remember(path: Path, file: tuple[int, int], table: PacketTable) -> None:
+def remember(path: Location, file: tuple[int, int], table: PacketTable) -> None:
     """Spare :func:`packet_table` the reading as long as the file keeps this ``stamp``."""
     _kept[path, file] = table
     _kept.move_to_end((path, file))
@@ -51,7 +52,10 @@ def remember(path: Path, file: tuple[int, int], table: PacketTable) -> None:
         _kept.popitem(last=False)
 
 
-def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketTable:
+def read_table(
+    packets: Iterable[Packet[VideoStream]], stream: VideoStream, path: Location
+) -> PacketTable:
+    """The table of ``packets``, which are those of ``stream`` in the order of the file."""
     import av
 
     tick = stream.time_base or Fraction(1, 1000)
@@ -68,9 +72,11 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
     timed = complete = True
     restarted = False
     try:
-        for packet in container.demux(stream):
+        for packet in packets:
             if packet.size == 0:
                 continue
+            if packet.is_keyframe and packet.has_sidedata("encryption_info"):
+                raise encrypted(path)
             data = memoryview(packet)
             role = role_of(data) if role_of else 0
             second = bool(role & SECOND_FIELD)
@@ -137,7 +143,7 @@ def _read(container: InputContainer, stream: VideoStream, path: Path) -> PacketT
         stream=stream.index,
         tick=tick,
         pts=pts,
-        flags=SHOWN * display.astype(np.uint8) | IDLE * idle | SECOND * completes,
+        flags=(SHOWN * display | IDLE * idle | SECOND * completes).astype(np.uint8),
         keys=np.array(keys, np.intp),
         # The first packet stands among them even if it is no key frame.
         seek=np.array(seeks[-len(keys) :], np.int64),
