@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from videopipe.errors import MediaError, NotFound
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 MAX_PIXELS = 2**27  # of a picture, 16384 x 8192; a small damaged file can claim far more
@@ -86,6 +87,20 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if "enc_key_id" in chosen.metadata:  # Matroska; an mp4 says it packet by packet
         raise encrypted(path)
     return chosen
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """The packets of ``stream`` that hold anything, in the order of the file.
+
+    Raises:
+        av.FFmpegError: damage that the demuxer cannot get past.
+    """
+    # At the end PyAV goes through all streams, also those that came up meanwhile and that it
+    # does not know; MPEG-TS may bring new ones at any time.
+    with suppress(IndexError):
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
 
 
 def encrypted(path: Path) -> MediaError:

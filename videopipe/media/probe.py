@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from videopipe.errors import MediaError
-from videopipe.media.container import MAX_PIXELS, opened, video_stream
+from videopipe.media.container import MAX_PIXELS, opened, packets, video_stream
 from videopipe.media.packets import PacketTable
 from videopipe.media.picture import Turn, displayed
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
@@ -79,15 +81,14 @@ def probe(path: Path | str) -> VideoInfo:
 def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
     import av
 
-    for tried, packet in enumerate(container.demux(stream)):
-        try:
-            frames = stream.codec_context.decode(packet if packet.size else None)
-        except av.FFmpegError:
-            frames = []
-        if frames:
-            return frames[0]
-        if packet.size == 0 or tried >= _TRIES:
-            break
+    context = stream.codec_context
+    with suppress(av.FFmpegError):
+        for packet in islice(packets(container, stream), _TRIES):
+            with suppress(av.FFmpegError):
+                frames = context.decode(packet)
+                if frames:
+                    return frames[0]
+        return next(iter(context.decode(None)), None)
     return None
 
 
