@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-MAX_PIXELS = 2**27  # of a picture, 16384 x 8192; a small damaged file can claim far more
+MAX_PIXELS = 2**26  # of a picture, 8192 x 8192; a small damaged file can claim far more
 _STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat version")
 
