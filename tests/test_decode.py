@@ -18,7 +18,7 @@ from videos import draw_number, make_video, read_number
 from videopipe.errors import ConfigError, MediaError, NotFound, TimeLimit
 from videopipe.media import fetch, fetch_each, probe, scan, spans
 from videopipe.media.exactness import aim
-from videopipe.media.packets import BLOCK, PacketTable, Stamps, plan
+from videopipe.media.packets import BLOCK, PacketTable, Stamps, packed, plan
 from videopipe.media.reader import PyAvDecoder
 from videopipe.media.tables import packet_table
 from videopipe.types import FrameBatch, FrameSet
@@ -280,7 +280,7 @@ def test_the_packet_table_is_small_and_comes_back_whole(video: Path) -> None:
 )
 def test_stamps_are_what_was_put_in(some: list[int], length: int, data: st.DataObject) -> None:
     stamps = np.resize(np.array(some, np.int64), length)
-    kept = Stamps.of([stamps[at : at + BLOCK] for at in range(0, length, BLOCK)])
+    kept = Stamps.of([packed(stamps[at : at + BLOCK]) for at in range(0, length, BLOCK)])
     first = data.draw(st.integers(0, length))
     after = data.draw(st.integers(first, length))
     assert kept.between(first, after).tolist() == stamps[first:after].tolist()

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import ConfigError, MediaError
-from videopipe.media.decoder import Backend, Decoder, Picture, Shown, Size, Wanted
+from videopipe.media.decoder import Backend, Decoder, Picture, Shown, Size
 from videopipe.media.exactness import Aim, Exactness, aim
 from videopipe.media.packets import Indices, PacketTable, Run, Seconds, plan
+from videopipe.media.partial import table_around
 from videopipe.media.picture import fitted
 from videopipe.media.pool import in_order
 from videopipe.media.probe import probe
 from videopipe.media.tables import packet_table
-from videopipe.types import FrameBatch, FrameSet, VideoInfo
+from videopipe.types import FrameBatch, FrameSet, Location, Url, VideoInfo
 
 Times = Sequence[float] | NDArray[np.float64]
 _AHEAD_BYTES = 4_000_000  # of pictures that a decoder makes before anybody takes them
@@ -54,7 +54,7 @@ class Span:
 
 
 def scan(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     rate: float = 1.0,
     short_side: int = 224,
     *,
@@ -106,7 +106,7 @@ def scan(
 
 
 def spans(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     count: int,
     rate: float = 1.0,
     *,
@@ -143,7 +143,7 @@ def spans(
 
 @overload
 def fetch(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     times: Times,
     size: int | None = None,
     *,
@@ -155,7 +155,7 @@ def fetch(
 
 @overload
 def fetch(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     times: Times,
     size: Sequence[int | tuple[int, int]],
     *,
@@ -166,7 +166,7 @@ def fetch(
 
 
 def fetch(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     times: Times,
     size: int | Sequence[int | tuple[int, int]] | None = None,
     *,
@@ -195,7 +195,7 @@ def fetch(
     sizes = [_size(info, one) for one in each]
     if len(sizes) != len(asked):
         raise ConfigError(f"fetch takes a size for each time; got {len(sizes)} for {len(asked)}.")
-    table = packet_table(info.path)
+    table = _table(info, asked)
     packets = table.on_display(asked)
     wanted: dict[int, dict[Size, list[int]]] = {}
     for place in np.argsort(packets, kind="stable").tolist():
@@ -209,7 +209,9 @@ def fetch(
         width, height = _size(info, size)
         frames = np.empty((len(asked), height, width, 3), np.uint8)
     missing = []
-    for index, pictures in video.show((i, tuple(of)) for i, of in wanted.items()):
+    largest = max(sizes, key=lambda one: one[0] * one[1], default=(1, 1))
+    unique = np.fromiter(wanted, np.intp)
+    for index, pictures in video.show(unique, lambda index: tuple(wanted[index]), largest):
         places = wanted[index].values()
         if pictures is None:
             missing += [asked[place] for some in places for place in some]
@@ -225,7 +227,7 @@ def fetch(
 
 
 def fetch_each(
-    source: Path | str | VideoInfo,
+    source: Location | str | VideoInfo,
     times: Times,
     size: int | None = None,
     *,
@@ -246,7 +248,7 @@ def fetch_each(
     asked = _inside(info, times)
     if (np.diff(asked) <= 0).any():
         raise ConfigError("The times of fetch_each must ascend without repeats; use fetch.")
-    table = packet_table(info.path)
+    table = _table(info, asked)
     video = _Video(info, table, workers, backend, deadline)
     for time, picture in _in_time(video, asked, table.on_display(asked), _size(info, size)):
         if picture is not None:
@@ -264,22 +266,21 @@ class _Video:
     deadline: float | None
     deblock: bool = True
 
-    def show(self, wanted: Iterable[Wanted]) -> Iterator[Shown]:
-        """The frames of ``wanted`` (ascending packets), in display order."""
-        sizes = dict(wanted)
-        if not sizes:
+    def show(
+        self, packets: Indices, sizes: Callable[[int], tuple[Size, ...]], largest: Size
+    ) -> Iterator[Shown]:
+        """The frames of ``packets`` (ascending) in their ``sizes``, in display order."""
+        if not len(packets):
             return iter(())
-        largest = max(width * height * 3 for each in set(sizes.values()) for width, height in each)
-        ahead = min(max(2, _AHEAD_BYTES // largest), 64)
-        packets = np.fromiter(sizes, np.intp)
+        ahead = min(max(2, _AHEAD_BYTES // (3 * largest[0] * largest[1])), 64)
         # A group is decoded in one go: what is left of the cores works within it.
         groups = len(np.unique(np.searchsorted(self.table.keys, packets, side="right")))
         workers = min(_positive("workers", self.workers), groups)
         return in_order(
             lambda: self._open(self.workers // workers),
             (
-                [(index, sizes[index]) for run in piece for index in run.wanted]
-                for piece in _pieces(plan(self.table, packets.tolist()), ahead)
+                [(index, sizes(index)) for run in piece for index in run.wanted]
+                for piece in _pieces(plan(self.table, map(int, packets)), ahead)
             ),
             workers=workers,
             ahead=ahead,
@@ -293,6 +294,10 @@ class _Video:
             from videopipe.media.reader import PyAvDecoder
 
             return PyAvDecoder(path, table, threads=threads, deblock=self.deblock)
+        if isinstance(path, Url):
+            raise MediaError(
+                f"{path}: {self.backend} reads local files only; use decode.backend=pyav."
+            )
         from videopipe.media.backends import open_decoder
 
         return open_decoder(
@@ -335,8 +340,7 @@ def _in_time(
     """``times`` (ascending) with the picture of each one's packet."""
     order = np.argsort(packets, kind="stable")
     ascending = packets[order]
-    wanted = ((index, (size,)) for index in np.unique(packets).tolist())
-    for index, pictures in video.show(wanted):
+    for index, pictures in video.show(np.unique(packets), lambda _: (size,), size):
         first, after = np.searchsorted(ascending, (index, index + 1))
         for place in order[first:after].tolist():
             yield float(times[place]), pictures[0] if pictures else None
@@ -386,8 +390,13 @@ def _before(time: float, rate: float) -> float:
     return (round(time * rate) - 0.5) / rate
 
 
-def _info(source: Path | str | VideoInfo) -> VideoInfo:
+def _info(source: Location | str | VideoInfo) -> VideoInfo:
     return source if isinstance(source, VideoInfo) else probe(source)
+
+
+def _table(info: VideoInfo, times: Seconds) -> PacketTable:
+    """All packets of a local file; of a remote one those that ``times`` need."""
+    return table_around(info.path, times) if isinstance(info.path, Url) else packet_table(info.path)
 
 
 def _inside(info: VideoInfo, times: Times) -> Seconds:
@@ -414,7 +423,7 @@ def _positive(name: str, value: float) -> int:
     return int(value)
 
 
-def _damage(path: Path, times: Sequence[float]) -> str:
+def _damage(path: Location, times: Sequence[float]) -> str:
     where = (
         f"at {times[0]:.3f} s" if len(times) == 1 else f"from {times[0]:.3f} to {times[-1]:.3f} s"
     )

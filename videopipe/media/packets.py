@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 # of the frame before.
 SHOWN, IDLE, SECOND = 1, 2, 4
 BLOCK = 1024  # packets between two time stamps that are kept in full
+_STEP_KINDS = (np.int16, np.int32, np.int64)
 _SLACK = 1e-6  # seconds; a time given as float means the frame that starts at that instant
 
 Indices = NDArray[np.intp]
@@ -33,14 +34,11 @@ class Stamps:
         self.anchors, self.steps = anchors, steps
 
     @classmethod
-    def of(cls, blocks: Sequence[Ticks]) -> Self:
-        """From blocks of ``BLOCK`` stamps each, the last one shorter."""
-        steps = [np.diff(block, prepend=block[:1]) for block in blocks]
-        most = max(int(np.abs(step).max()) for step in steps)
-        kind = next(k for k in (np.int16, np.int32, np.int64) if most <= np.iinfo(k).max)
+    def of(cls, blocks: Sequence[tuple[int, NDArray[Any]]]) -> Self:
+        """From what :func:`packed` gave for ``BLOCK`` stamps each, the last time for fewer."""
         return cls(
-            np.array([block[0] for block in blocks], np.int64),
-            np.concatenate([step.astype(kind) for step in steps]),
+            np.array([anchor for anchor, _ in blocks], np.int64),
+            np.concatenate([steps for _, steps in blocks]),
         )
 
     def __len__(self) -> int:
@@ -65,6 +63,13 @@ class Stamps:
     def _block(self, block: int) -> Ticks:
         steps = self.steps[block * BLOCK : (block + 1) * BLOCK]
         return np.asarray(self.anchors[block] + np.cumsum(steps, dtype=np.int64))
+
+
+def packed(stamps: Sequence[int] | Ticks) -> tuple[int, NDArray[Any]]:
+    """The first of ``stamps``, and the steps between them in the smallest numbers they fit."""
+    steps = np.diff(np.asarray(stamps, np.int64), prepend=stamps[0])
+    most = int(np.abs(steps).max())
+    return stamps[0], steps.astype(next(k for k in _STEP_KINDS if most <= np.iinfo(k).max))
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,8 +38,6 @@ class PyAvDecoder:
     ) -> None:
         self._path, self._table = path, table
         self._threads, self._deblock = threads, deblock
-        self._is_key = np.zeros(len(table), np.bool_)
-        self._is_key[table.keys] = True
         self._key_pts = table.pts.at(table.keys)
         self._painter = Painter()
         self._stack = ExitStack()
@@ -97,12 +95,10 @@ class PyAvDecoder:
         context.flush_buffers()
         wanted = frozenset(run.wanted)
         flags = self._table.flags[run.first : run.last + 1]
-        entry, broken = run.first, False
+        entry = run.first
         for index, packet in self._read(run):
-            if broken:
-                if not self._is_key[index]:
-                    continue
-                entry = index
+            if index < entry:
+                continue
             flag = flags[index - run.first]
             picture = index - 1 if flag & SECOND else index
             if flag & IDLE and picture not in wanted:
@@ -120,8 +116,14 @@ class PyAvDecoder:
                     broken = True
             if broken:
                 frames += self._drain()
+                entry = self._key_after(index)
             yield from _good(frames, wanted)
         yield from _good(self._drain(), wanted)
+
+    def _key_after(self, index: int) -> int:
+        keys = self._table.keys
+        place = int(np.searchsorted(keys, index, side="right"))
+        return int(keys[place]) if place < len(keys) else len(self._table)
 
     def _drain(self) -> list[VideoFrame]:
         """What the decoder still holds; it is then as new."""

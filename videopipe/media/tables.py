@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from videopipe.errors import MediaError
 from videopipe.media.container import encrypted, keep_only, opened, video_stream
 from videopipe.media.nal import IDLE_IN_LAYER, LAYER_SHIFT, SECOND_FIELD, role_reader
-from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, Ticks
+from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, packed
 from videopipe.media.remote import stamp
 from videopipe.types import Location
 
@@ -64,7 +64,7 @@ def read_table(
     vp8 = context.name == "vp8"
     role_of = role_reader(context.name, context.extradata)
     # Ten hours are a million packets: only what is needed is kept, and in small numbers.
-    blocks: list[Ticks] = []
+    blocks = []
     stamps, keys, seeks, places = (array("q") for _ in range(4))
     shown, roles = bytearray(), bytearray()
     latest = _UNKNOWN  # of the packets that are shown
@@ -108,14 +108,14 @@ def read_table(
             roles.append(role)
             stamps.append(ticks)
             if len(stamps) == BLOCK:
-                blocks.append(np.array(stamps, np.int64))
+                blocks.append(packed(stamps))
                 stamps = array("q")
     except av.FFmpegError:
         complete = False
     if not shown:
         raise MediaError(f"{path} has a video stream without any frame.")
     if stamps:
-        blocks.append(np.array(stamps, np.int64))
+        blocks.append(packed(stamps))
 
     if not keys:
         keys.append(0)  # a stream of gradual refresh: begin where it begins
@@ -136,6 +136,9 @@ def read_table(
     if not display.any():
         raise MediaError(f"{path} has a video stream without any displayed frame.")
     lowest, highest = _bounds(pts, display)
+    flags = display.astype(np.uint8) * np.uint8(SHOWN)
+    flags[idle] |= IDLE
+    flags[completes] |= SECOND
     if not length and display.sum() > 1:
         some = np.sort(pts.between(0, min(BLOCK, len(shown)))[display[:BLOCK]])
         length = int(np.median(np.diff(some))) if len(some) > 1 else 0
@@ -143,7 +146,7 @@ def read_table(
         stream=stream.index,
         tick=tick,
         pts=pts,
-        flags=(SHOWN * display | IDLE * idle | SECOND * completes).astype(np.uint8),
+        flags=flags,
         keys=np.array(keys, np.intp),
         # The first packet stands among them even if it is no key frame.
         seek=np.array(seeks[-len(keys) :], np.int64),
@@ -157,7 +160,10 @@ def read_table(
 
 def _bounds(pts: Stamps, shown: NDArray[np.bool_]) -> tuple[int, int]:
     """The first and the last stamp of what is displayed."""
-    blocks = (slice(at, min(at + BLOCK, len(pts))) for at in range(0, len(pts), BLOCK))
-    stamps = [pts.between(each.start, each.stop)[shown[each]] for each in blocks]
-    some = [block for block in stamps if len(block)]
-    return min(int(b.min()) for b in some), max(int(b.max()) for b in some)
+    lowest, highest = -_UNKNOWN, _UNKNOWN
+    for at in range(0, len(pts), BLOCK):
+        after = min(at + BLOCK, len(pts))
+        stamps = pts.between(at, after)[shown[at:after]]
+        if len(stamps):
+            lowest, highest = min(lowest, int(stamps.min())), max(highest, int(stamps.max()))
+    return lowest, highest
