@@ -62,6 +62,7 @@ def make_video(
     draw: Callable[[int, float], Picture] | None = None,
     options: dict[str, str] | None = None,
     mux: dict[str, str] | None = None,
+    title: str | None = None,
 ) -> Path:
     """Encode a video; the container follows from the suffix of ``path``.
 
@@ -73,6 +74,7 @@ def make_video(
         draw: ``(frame index, time) -> uint8 RGB`` of ``size``; default: the frame number.
         options: encoder options over the defaults for ``codec``.
         mux: options of the container.
+        title: of the video track.
     """
     width, height = size
     paint = draw or (lambda index, _: draw_number(index, width, height))
@@ -94,6 +96,8 @@ def make_video(
             stream.options = {"bf": str(bframes), "sc_threshold": "0"} | stream.options
         else:
             stream.codec_context.max_b_frames = bframes
+        if title:
+            stream.metadata["title"] = title
         if rotation:
             stream.set_display_rotation(-rotation)
         sound: Any = None
