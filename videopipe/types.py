@@ -7,12 +7,14 @@ All times are seconds as float from the first displayed frame. All frames are ``
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import file_digest
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +32,49 @@ class TimedText:
     text: str
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Url:
+    """The address of a file elsewhere, ``scheme://...``; ``str`` of it is safe to show.
+
+    It leaves out what may be secret: user, password, and what follows a question mark.
+    """
+
+    address: str
+
+    def __str__(self) -> str:
+        scheme, _, rest = self.address.partition("://")
+        place, asks, _ = rest.partition("?")
+        host, slash, path = place.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?...' if asks else ''}"
+
+    def __repr__(self) -> str:
+        return f"Url({str(self)!r})"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, as a file would be named."""
+        place = re.split("[?#]", self.address.partition("://")[2])[0]
+        return PurePosixPath(unquote(place.rstrip("/"))).name
+
+    @property
+    def stem(self) -> str:
+        """The name without its suffix."""
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the name, with its dot."""
+        return PurePosixPath(self.name).suffix
+
+
+Location = Path | Url  # where a video is
+
+
 @dataclass(frozen=True, slots=True)
 class SubtitleTrack:
     """Where subtitles were found: ``stream`` is set for a track inside the video file."""
 
-    path: Path
+    path: Location
     stream: int | None
     format: str
     language: str | None = None
@@ -46,8 +86,10 @@ def normalised(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time of a file; zeros if it is not there."""
+def stamp(path: Location) -> tuple[int, int]:
+    """Size in bytes and modification time of a local file; zeros if it is not there."""
+    if isinstance(path, Url):
+        return 0, 0
     try:
         status = path.stat()
     except OSError:
@@ -68,10 +110,11 @@ class VideoInfo:
     ``width`` and ``height`` are the display size: after rotation and sample aspect ratio.
     ``start`` is the presentation time of the first displayed frame on the file's own clock; all
     times elsewhere are relative to it. ``keyframes`` are seconds, ascending. ``rate`` is the mean
-    frame rate in frames per second.
+    frame rate in frames per second. ``remote_id`` tells a remote file from others without reading
+    it.
     """
 
-    path: Path
+    path: Location
     container: str
     duration: float
     width: int
@@ -90,11 +133,12 @@ class VideoInfo:
     audio: tuple[str, ...] = ()
     subtitles: tuple[SubtitleTrack, ...] = ()
     warnings: tuple[str, ...] = ()
+    remote_id: str = ""
 
     @cached_property
     def video_id(self) -> str:
-        """:func:`content_id` of the file, read on first use."""
-        return content_id(self.path)
+        """:func:`content_id` of the file, read on first use; of a remote one its ``remote_id``."""
+        return content_id(self.path) if isinstance(self.path, Path) else self.remote_id
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready: ``duration_s``, ``rate_fps`` and so on; key frames as count and spacing."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videopipe.errors import MediaError, NotFound
+from videopipe.media.remote import RemoteFile, reading
+from videopipe.types import Location, Url
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**26  # of a picture, 8192 x 8192; a small damaged file can claim far more
 _STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
+_HEAD = 16  # bytes that tell what a file is
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat version")
 
 
@@ -25,25 +28,45 @@ class NoVideo(MediaError):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[InputContainer]:
-    """The open container of a local file, whose decoders refuse more than ``MAX_PIXELS``.
+def opened(path: Location) -> Iterator[InputContainer]:
+    """The open container of a file, whose decoders refuse more than ``MAX_PIXELS``.
 
     Raises:
         NotFound: there is no such file.
         MediaError: not readable, empty, or not a media file; or a list of others.
     """
+    with _file(path) as (file, head):
+        yield from _opened(path, file, head)
+
+
+@contextmanager
+def _file(path: Location) -> Iterator[tuple[str | RemoteFile, bytes]]:
+    """What libav opens, and how it begins."""
+    if isinstance(path, Url):
+        with reading(path) as file:
+            head = file.read(_HEAD)
+            file.seek(0)
+            yield file, head
+    else:
+        # "file:" keeps libav from reading a protocol or a number pattern into the name.
+        yield f"file:{path}", _head(path)
+
+
+def _opened(path: Location, file: str | RemoteFile, head: bytes) -> Iterator[InputContainer]:
     import av
 
-    head = _head(path)
     if head.startswith(_PLAYLISTS):  # a live one would be waited on for ever
         raise MediaError(f"{path} is a playlist; name the video files that it lists.")
     try:
-        # "file:" keeps libav from reading a protocol or a number pattern into the name, and the
-        # whitelist keeps playlists from reaching beyond local files.
-        container = av.open(
-            f"file:{path}",
+        container: InputContainer = av.open(
+            file,
+            "r",
             metadata_errors="replace",
-            container_options={"protocol_whitelist": "file", "fflags": "+genpts"},
+            # What refers to other files must not reach beyond local ones, nor from afar to them.
+            container_options={
+                "protocol_whitelist": "file" if isinstance(file, str) else "none",
+                "fflags": "+genpts",
+            },
         )
     except (av.FFmpegError, OSError):
         if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
@@ -61,7 +84,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
+def video_stream(container: InputContainer, path: Location) -> VideoStream:
     """The video to look at: never a cover picture; the default-flagged, then the largest.
 
     Raises:
@@ -103,7 +126,7 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
                 yield packet
 
 
-def encrypted(path: Path) -> MediaError:
+def encrypted(path: Location) -> MediaError:
     """What to raise for pictures that only the holder of a key can see."""
     return MediaError(f"{path} is encrypted (DRM); use a copy without protection.")
 
@@ -122,7 +145,7 @@ def _head(path: Path) -> bytes:
         if stat.S_ISFIFO(path.stat().st_mode) or stat.S_ISCHR(path.stat().st_mode):
             raise MediaError(f"{path} is a pipe or a device, not a video file.")
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(_HEAD)
     except FileNotFoundError:
         raise NotFound(f"{path} does not exist.") from None
     except IsADirectoryError:

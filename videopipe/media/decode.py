@@ -25,7 +25,7 @@ from videopipe.types import FrameBatch, FrameSet, Location, Url, VideoInfo
 Times = Sequence[float] | NDArray[np.float64]
 _AHEAD_BYTES = 4_000_000  # of pictures that a decoder makes before anybody takes them
 _TOLERANCE = 0.1  # of the distance between two grid times, for exactness="auto"
-_MOST = 10_000_000  # grid times, more than a hundred days at one a second
+_MOST = 4_000_000  # grid times, more than a month at one a second
 
 
 class Scan(Iterator[FrameBatch]):
@@ -220,7 +220,7 @@ def fetch(
             for place in some:
                 frames[place] = picture
     if missing:
-        raise MediaError(_damage(info.path, sorted(missing)))
+        raise MediaError(_damage(info.path, min(missing), max(missing), len(missing)))
     if isinstance(frames, list):
         return FrameSet(asked, tuple(frames))
     return FrameBatch(asked, frames)
@@ -311,15 +311,16 @@ def _batches(
     path = video.info.path
     frames = np.empty((batch_size, size[1], size[0], 3), np.uint8)
     times: list[float] = []
-    decoded = 0
-    missing: list[float] = []
+    decoded = missing = 0
+    since = until = 0.0
     for time, picture in _in_time(video, goal.times, goal.packets, size):
         if picture is None:
-            missing.append(time)
+            since, until = (since if missing else time), time
+            missing += 1
             continue
         if missing:
-            report(_damage(path, missing))
-            missing = []
+            report(_damage(path, since, until, missing))
+            missing = 0
         frames[len(times)] = picture
         times.append(time)
         decoded += 1
@@ -331,7 +332,7 @@ def _batches(
     if missing and not decoded:
         raise MediaError(f"{path} cannot be decoded: every frame looked at is damaged.")
     if missing:
-        report(_damage(path, missing))
+        report(_damage(path, since, until, missing))
 
 
 def _in_time(
@@ -342,7 +343,7 @@ def _in_time(
     ascending = packets[order]
     for index, pictures in video.show(np.unique(packets), lambda _: (size,), size):
         first, after = np.searchsorted(ascending, (index, index + 1))
-        for place in order[first:after].tolist():
+        for place in order[first:after]:
             yield float(times[place]), pictures[0] if pictures else None
 
 
@@ -423,10 +424,6 @@ def _positive(name: str, value: float) -> int:
     return int(value)
 
 
-def _damage(path: Location, times: Sequence[float]) -> str:
-    where = (
-        f"at {times[0]:.3f} s" if len(times) == 1 else f"from {times[0]:.3f} to {times[-1]:.3f} s"
-    )
-    return (
-        f"{path} cannot be decoded {where} ({len(times)} of the frames asked for); it is damaged."
-    )
+def _damage(path: Location, since: float, until: float, count: int) -> str:
+    where = f"at {since:.3f} s" if count == 1 else f"from {since:.3f} to {until:.3f} s"
+    return f"{path} cannot be decoded {where} ({count} of the frames asked for); it is damaged."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Lock, Semaphore, Thread
 from typing import TypeVar
 
 from videopipe.errors import TimeLimit
 from videopipe.media.decoder import Decoder, Shown, Wanted
+from videopipe.types import Location
 
 _T = TypeVar("_T")
 _Out = Queue[Shown | BaseException | None]  # what becomes of a piece; None: it is finished
@@ -25,7 +25,7 @@ def in_order(
     workers: int,
     ahead: int,
     deadline: float | None,
-    path: Path,
+    path: Location,
 ) -> Iterator[Shown]:
     """The frames of all ``pieces`` in their order, by as many decoders as there are ``workers``.
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from videopipe.errors import MediaError, NotFound
 from videopipe.media.container import opened
 from videopipe.media.cues import Cue, ass_text, cleaned, decoded, parse
-from videopipe.types import SubtitleTrack, TimedText, VideoInfo
+from videopipe.media.remote import source
+from videopipe.types import Location, SubtitleTrack, TimedText, Url, VideoInfo
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -30,13 +31,15 @@ _TWO_LETTERS = dict(pair.split(":") for pair in _CODES.split())
 _NOT_LANGUAGES = frozenset({"cc", "sdh", "sub", "und"})
 
 
-def find_subtitles(path: Path | str) -> tuple[SubtitleTrack, ...]:
+def find_subtitles(path: Location | str) -> tuple[SubtitleTrack, ...]:
     """The subtitle files beside a video: ``movie.srt``, ``movie.en.vtt``, ``movie.notes.ass``.
 
     The language is guessed from the part between the two names; what else stands there is the
-    title.
+    title. Beside a URL nothing is looked for.
     """
-    path = Path(path)
+    path = source(path)
+    if isinstance(path, Url):
+        return ()
     try:
         siblings = sorted(p for p in path.parent.iterdir() if p.is_file())
     except OSError:
@@ -69,7 +72,7 @@ def _primary(tag: str) -> str:
     return _TWO_LETTERS.get(code, code)
 
 
-def embedded_subtitles(container: InputContainer, path: Path) -> tuple[SubtitleTrack, ...]:
+def embedded_subtitles(container: InputContainer, path: Location) -> tuple[SubtitleTrack, ...]:
     """The text tracks inside an open file; tracks of pictures are left out."""
     tracks = []
     for stream in container.streams.subtitles:
@@ -96,6 +99,7 @@ def read_subtitles(track: SubtitleTrack, info: VideoInfo) -> list[TimedText]:
     """
     if track.stream is not None:
         return cleaned(_embedded(track, track.stream, info.start))
+    assert isinstance(track.path, Path)  # a URL has nothing beside it
     try:
         data = track.path.read_bytes()
     except FileNotFoundError:
