@@ -179,13 +179,13 @@ def _units(data: memoryview, sized: int) -> Iterator[memoryview]:
     at = 0
     if sized:
         while at + sized + 2 <= len(data):
-            length = int.from_bytes(data[at : at + sized], "big")
-            yield data[at + sized : max(at + sized + length, at + sized + 2)]
+            length = max(int.from_bytes(data[at : at + sized], "big"), 2)
+            yield data[at + sized : at + sized + length]
             at += sized + length
         return
     head = bytes(data[:_HEAD])
     at = head.find(b"\0\0\1") + 3
     while 3 <= at < len(head) - 1:
-        following = head.find(b"\0\0\1", at)
+        following = head.find(b"\0\0\1", at + 2)
         yield data[at : following if following > 0 else len(data)]
         at = following + 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from videopipe.media.container import keep_only, opened
+from videopipe.media.container import keep_only, opened, packets
 from videopipe.media.decoder import Shown, Wanted
 from videopipe.media.packets import IDLE, SECOND, PacketTable, Run, Ticks, plan
 from videopipe.media.picture import Painter
@@ -141,8 +141,6 @@ class PyAvDecoder:
 
         try:
             for packet in self._packets:
-                if packet.size == 0:
-                    continue
                 index = self._position
                 self._position += 1
                 if index >= run.first:
@@ -176,14 +174,14 @@ class PyAvDecoder:
 
         Some formats make up other times after a seek.
         """
-        packets = self._container.demux(self._stream)
+        coming = packets(self._container, self._stream)
         table = self._table
-        for packet in packets:
-            if packet.size and packet.is_keyframe:
+        for packet in coming:
+            if packet.is_keyframe:
                 found = np.flatnonzero((self._key_pts == packet.pts) & (table.byte == packet.pos))
                 if len(found) != 1:
                     return None
-                self._packets = chain((packet,), packets)
+                self._packets = chain((packet,), coming)
                 return int(table.keys[found[0]])
         return None
 
@@ -201,14 +199,14 @@ class PyAvDecoder:
         context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         if not self._deblock:
             context.options |= {"skip_loop_filter": "all"}
-        self._packets = self._container.demux(self._stream)
+        self._packets = packets(self._container, self._stream)
         self._position = 0
         if context.name == "h264" and "444" in (context.pix_fmt or ""):
             # Old x264 coded 4:4:4 in a way of its own; only a note in the first packet says so.
-            first = next(self._packets)
-            with suppress(av.FFmpegError):
+            with suppress(av.FFmpegError, StopIteration):
+                first = next(self._packets)
+                self._packets = chain((first,), self._packets)
                 context.decode(first)
-            self._packets = chain((first,), self._packets)
 
 
 def _good(frames: Sequence[VideoFrame], wanted: frozenset[int]) -> Iterator[tuple[int, VideoFrame]]:

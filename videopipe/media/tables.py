@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import MediaError
-from videopipe.media.container import encrypted, keep_only, opened, video_stream
+from videopipe.media.container import encrypted, keep_only, opened, packets, video_stream
 from videopipe.media.nal import IDLE_IN_LAYER, LAYER_SHIFT, SECOND_FIELD, role_reader
 from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, packed
 from videopipe.media.remote import stamp
@@ -39,7 +39,7 @@ def packet_table(path: Location) -> PacketTable:
         with opened(path) as container:
             stream = video_stream(container, path)
             keep_only(container, stream)
-            table = read_table(container.demux(stream), stream, path)
+            table = read_table(packets(container, stream), stream, path)
     remember(*file, table)
     return table
 
@@ -53,9 +53,9 @@ def remember(path: Location, file: tuple[int, int], table: PacketTable) -> None:
 
 
 def read_table(
-    packets: Iterable[Packet[VideoStream]], stream: VideoStream, path: Location
+    stored: Iterable[Packet[VideoStream]], stream: VideoStream, path: Location
 ) -> PacketTable:
-    """The table of ``packets``, which are those of ``stream`` in the order of the file."""
+    """The table of the packets ``stored`` of ``stream``, in the order of the file; none is empty."""
     import av
 
     tick = stream.time_base or Fraction(1, 1000)
@@ -72,9 +72,7 @@ def read_table(
     timed = complete = True
     restarted = False
     try:
-        for packet in packets:
-            if packet.size == 0:
-                continue
+        for packet in stored:
             if packet.is_keyframe and packet.has_sidedata("encryption_info"):
                 raise encrypted(path)
             data = memoryview(packet)
