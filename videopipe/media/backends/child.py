@@ -45,7 +45,7 @@ class Child:
     def __init__(self, name: str) -> None:
         self._socket, theirs = socket.socketpair()
         self._file = self._socket.makefile("rb")
-        path = os.pathsep.join(filter(None, sys.path))
+        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _MAIN, str(theirs.fileno()), name],
@@ -131,6 +131,8 @@ class ChildDecoder:
             ConfigError: the back end does not work here.
             TimeLimit: no picture came within the deadline.
         """
+        if not wanted:
+            return
         targets = self._targets(wanted)
         finished = False
         try:

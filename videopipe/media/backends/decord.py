@@ -27,8 +27,8 @@ class Decord(Native):
             return "loses count of the frames of MPEG program and transport streams"
         if source.open_gop:
             return "shows wrong frames where groups of pictures are open, as in this file"
-        if source.best != source.stream:
-            return "takes another of its video streams"
+        if not source.alone:
+            return "does not say which of the several video streams it takes"
         return None
 
     def __init__(self, source: Source) -> None:

@@ -38,16 +38,16 @@ class Source:
     """A video as its packets describe it. Times are seconds on the stream's own clock.
 
     ``first`` is the time of the first of ``frames`` displayed frames, ``keys`` are those of the key
-    frames, ``zero`` is what FFmpeg takes for the start of the stream. Among several video streams
-    ``best`` is FFmpeg's choice and ``foremost`` the one stored first. ``uniform`` says that frame n
-    stands at n / rate.
+    frames, ``zero`` is what FFmpeg takes for the start of the stream. ``alone`` says that there are
+    no other videos but cover pictures; ``foremost`` is the stream stored first. ``uniform`` says
+    that frame n stands at n / rate.
     """
 
     path: Path
     container: str
     codec: str
     stream: int
-    best: int
+    alone: bool
     foremost: int
     tick: float
     zero: float
@@ -67,11 +67,13 @@ class Source:
             NotFound, MediaError: as for ``opened``.
         """
         import av
+        from av.stream import Disposition
 
         tick = float(table.tick)
         with opened(path) as container:
             stream = next(s for s in container.streams.video if s.index == table.stream)
-            best = container.streams.best("video")
+            videos = container.streams.video
+            moving = [s for s in videos if not s.disposition & Disposition.attached_pic]
             zero = (stream.start_time or 0) * tick
             turn = Turn()
             for _, packet in zip(range(_TRIES), container.demux(stream), strict=False):
@@ -87,8 +89,8 @@ class Source:
                 container=info.container,
                 codec=info.codec,
                 stream=table.stream,
-                best=best.index if best else -1,
-                foremost=container.streams.video[0].index,
+                alone=len(moving) == 1,
+                foremost=videos[0].index,
                 tick=tick,
                 zero=zero,
                 first=table.start * tick,

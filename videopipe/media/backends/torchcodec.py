@@ -26,6 +26,8 @@ class TorchCodec(Native):
 
     @staticmethod
     def unfit(source: Source) -> str | None:
+        if source.container in ("mpegts", "mpeg"):
+            return "misplaces frames of MPEG program and transport streams"
         return None
 
     def __init__(self, source: Source) -> None:
@@ -40,6 +42,8 @@ class TorchCodec(Native):
                 self._decoder = self._on("cuda")
         if len(self._decoder) != source.frames:
             raise Unfit(f"counts {len(self._decoder)} frames where {source.frames} are displayed")
+        if not source.same(self._decoder.metadata.begin_stream_seconds, source.first):
+            raise Unfit("takes the frames to be at other times than are stored")
 
     def pictures(self, targets: Sequence[Target]) -> Iterator[Shown]:
         for target in targets:
@@ -63,9 +67,8 @@ class TorchCodec(Native):
         for _ in range(2):  # the first error may be that of the frame asked for before
             with suppress(RuntimeError):
                 frame = self._decoder.get_frame_at(target.rank)
-                if not self._source.same(frame.pts_seconds, target.time):
-                    raise Unfit("shows frames of other times than it is asked for")
-                return np.asarray(frame.data.cpu().numpy(), np.uint8)
+                if self._source.same(frame.pts_seconds, target.time):
+                    return np.asarray(frame.data.cpu().numpy(), np.uint8)
         if self._source.open_gop:
             raise Unfit("loses frames where groups of pictures are open, as in this file")
-        return None
+        return None  # an error, or another frame in place of what is damaged
