@@ -55,7 +55,7 @@ def remember(path: Location, file: tuple[int, int], table: PacketTable) -> None:
 def read_table(
     stored: Iterable[Packet[VideoStream]], stream: VideoStream, path: Location
 ) -> PacketTable:
-    """The table of the packets ``stored`` of ``stream``, in the order of the file; none is empty."""
+    """The table of the packets ``stored`` of ``stream``, none empty, in the order of the file."""
     import av
 
     tick = stream.time_base or Fraction(1, 1000)
