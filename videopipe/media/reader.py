@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _FAR = 300  # packets; reading past fewer is cheaper than a seek
+_BACK = (0, 1, 4, 16, None)  # seconds before a key frame to seek to; None: read from the beginning
 _LATE = 16  # frames, the largest picture buffer of H.264 and HEVC
 
 
@@ -154,10 +155,13 @@ class PyAvDecoder:
         """Stand at or before packet ``first``, at worst at the beginning of the file."""
         import av
 
-        ahead = first - self._position
-        if self._table.whole and (0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable)):
-            return
         place = int(np.searchsorted(self._table.keys, first))
+        if not self._table.whole:
+            self._go_to_key(place)
+            return
+        ahead = first - self._position
+        if 0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable):
+            return
         for target in (place, max(place - 1, 0)) if self._table.seekable else ():
             try:
                 self._container.seek(int(self._table.seek[target]), stream=self._stream)
@@ -168,6 +172,30 @@ class PyAvDecoder:
                 self._position = landed
                 return
         self._open()
+
+    def _go_to_key(self, place: int) -> None:
+        """Stand at a key frame of a table that has gaps, where nobody can count up to it."""
+        import av
+
+        table = self._table
+        key = int(self._key_pts[place]), int(table.byte[place])
+        for seconds in _BACK:
+            if seconds is None:
+                self._open()
+            else:
+                with suppress(av.FFmpegError):
+                    target = int(table.seek[place] - seconds / table.tick)
+                    self._container.seek(target, stream=self._stream)
+            coming = packets(self._container, self._stream)
+            with suppress(av.FFmpegError):
+                for packet in coming:
+                    if packet.is_keyframe and (packet.pts, packet.pos) == key:
+                        self._packets = chain((packet,), coming)
+                        self._position = int(table.keys[place])
+                        return
+                    if packet.dts is not None and packet.dts > table.seek[place]:
+                        break
+        self._packets = iter(())
 
     def _align(self) -> int | None:
         """The table's index of the next key frame: time and place must agree.
