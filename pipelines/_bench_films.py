@@ -15,7 +15,7 @@ _PICTURE = (
     "negate=enable='mod(floor(t/17)+floor(t/29),2)',format=yuv420p"
 )
 _X264 = ("libx264", "-preset", "veryfast", "-crf", "26", "-sc_threshold", "20")
-_SMALL = (*_X264, "-preset", "ultrafast", "-bf", "2")
+_SMALL = (*_X264, "-crf", "40")
 _X265 = ("libx265", "-preset", "superfast", "-crf", "28", "-x265-params", "log-level=error")
 _VP9 = (
     *("libvpx-vp9", "-deadline", "realtime", "-cpu-used", "6", "-row-mt", "1", "-crf", "44"),

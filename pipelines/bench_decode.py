@@ -217,7 +217,7 @@ def compare(options: argparse.Namespace, work: Path) -> None:
     figures: dict[str, Any] = {"checks": {}, "cases": {}}
     if options.json and options.json.exists():
         figures |= json.loads(options.json.read_text())
-    figures |= {"machine": machine(), "rounds": options.rounds, "minutes": options.minutes}
+    figures["machine"] = machine()
     about = figures["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     print(f"{about['processor']}, {about['cores']} cores; Python {about['python']}, {versions}")
@@ -239,6 +239,7 @@ def compare(options: argparse.Namespace, work: Path) -> None:
         figures["cases"][f"{case.part} · {case.name}"] = {
             "note": case.note,
             "rounds": options.rounds,
+            "minutes": options.minutes,
             "sides": rows,
             "claims": [asdict(claim) | {"met": claim.met} for claim in claims],
         }
