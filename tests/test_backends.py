@@ -227,7 +227,7 @@ def test_another_of_several_video_streams(back_end: str, tmp_path: Path) -> None
     assert back_end != "torchcodec"
 
 
-def test_damage_hides_no_more_than_its_group(
+def test_damage_hides_no_more_than_its_group_and_shows_no_other_frame(
     back_end: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """And what native code says of it does not reach the terminal."""
@@ -246,8 +246,11 @@ def test_damage_hides_no_more_than_its_group(
     packets, truth = displayed(path)
     with opened(back_end, path) as decoder:
         seen = numbers(decoder, packets)
-    healthy = [packet for packet in packets if not 45 <= packet < 60]
-    assert [seen[packet] for packet in healthy] == [truth[packet] for packet in healthy]
+    assert all(seen[packet] in (None, truth[packet]) for packet in packets)
+    lost = [packet for packet in packets if seen[packet] is None]
+    assert 45 in lost
+    assert min(lost) >= 20  # decord reads ahead: an error may come before its frame
+    assert max(lost) < 60
     assert capfd.readouterr() == ("", "")
 
 

@@ -1,6 +1,7 @@
 """decord: decodes in native threads and answers by the number of a frame in display order.
 
-It loses count in open GOPs and in MPEG streams, and what is damaged it may show patched up.
+It loses count in open GOPs and in MPEG streams. What is damaged it may show patched up, and frames
+shortly before may be lost with it, for it reads ahead.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Decord(Native):
     def _frame(self, rank: int) -> Picture | None:
         from decord import DECORDError
 
-        for _ in range(2):  # an error may be one of the frames before, which it reads ahead
+        for _ in range(2):  # the error may be that of another frame, by reading ahead
             try:
                 return np.asarray(self._reader[rank].asnumpy(), np.uint8)
             except (DECORDError, StopIteration):
