@@ -15,7 +15,7 @@ from videopipe.cli.options import ConfigFile, Json, LibraryDir, Overrides, resol
 from videopipe.errors import ConfigError
 
 VideoFile = Annotated[
-    Path, typer.Argument(metavar="VIDEO", help="Video file.", show_default=False, readable=False)
+    str, typer.Argument(metavar="VIDEO", help="Video file, or its URL.", show_default=False)
 ]
 
 
@@ -197,16 +197,19 @@ def frames(
     Example:
 
       videopipe frames lecture.mp4 --at 1.5,0:12:41 --size 448 --out stills
+
+      videopipe frames https://example.org/lecture.mp4 --at 0:12:41
     """
     times = [_seconds(part) for part in at.split(",")]
     decode = resolve(config, overrides).config.decode
     from videopipe.answer import cut, write_frame
     from videopipe.errors import MediaError
-    from videopipe.media import fetch_each
+    from videopipe.media import fetch_each, source
 
+    place = source(video)
     written = {}
     pictures = fetch_each(
-        video,
+        place,
         sorted(set(times)),
         size,
         workers=decode.workers or os.cpu_count() or 1,
@@ -214,13 +217,13 @@ def frames(
         deadline=decode.deadline_seconds,
     )
     for time, frame in pictures:
-        written[time] = write_frame(out, f"{cut(video.stem)}_{show.stamp(time)}", frame)
+        written[time] = write_frame(out, f"{cut(place.stem)}_{show.stamp(time)}", frame)
     for time in dict.fromkeys(times):
         if time in written:
             print(written[time])
     if len(written) < len(set(times)):
         missing = ", ".join(f"{time:g}" for time in sorted(set(times) - written.keys()))
-        raise MediaError(f"{video} cannot be decoded at {missing} s; it is damaged there.")
+        raise MediaError(f"{place} cannot be decoded at {missing} s; it is damaged there.")
 
 
 def demo(

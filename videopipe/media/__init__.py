@@ -5,6 +5,7 @@ from videopipe.media.decode import Scan, Span, fetch, fetch_each, scan, spans
 from videopipe.media.discover import Found, find_videos
 from videopipe.media.packets import PacketTable
 from videopipe.media.probe import probe
+from videopipe.media.remote import source
 from videopipe.media.subtitles import (
     SUBTITLE_SUFFIXES,
     find_subtitles,
@@ -30,5 +31,6 @@ __all__ = [
     "remember",
     "same_language",
     "scan",
+    "source",
     "spans",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from videopipe.types import Url
 
 _SUFFIXES = tuple(
     f".{name}"
@@ -33,6 +36,7 @@ _SIGNATURES = (
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01"),  # MXF
 )
 _TS_PACKET = 188  # bytes; each MPEG transport stream packet begins with 0x47
+_REMOTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(.+)")  # what a Path makes of a URL
 _STILL_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"msf1")  # pictures in the clothes of MP4
 
 
@@ -78,7 +82,7 @@ def find_videos(paths: Sequence[Path]) -> Found:
             found.videos.append(path)  # opening it will say so
             continue
         except OSError:
-            found.missing.append((path, f"{path} does not exist."))
+            found.missing.append(_missing(path))
             continue
         if not path.is_dir():
             add(path)
@@ -87,6 +91,14 @@ def find_videos(paths: Sequence[Path]) -> Found:
             if _is_candidate(file) and add(file):
                 found.walked.add(file)
     return found
+
+
+def _missing(path: Path) -> tuple[Path, str]:
+    remote = _REMOTE.match(str(path))
+    if not remote:
+        return path, f"{path} does not exist."
+    url = Url("://".join(remote.groups()))
+    return Path(str(url)), f"{url} is not a local file; download it to index it."
 
 
 def _walk(
