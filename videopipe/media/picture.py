@@ -85,8 +85,8 @@ class Painter:
     - Transparency is left out: what is under it is shown.
     - The two fields of an interlaced frame are woven into one picture.
 
-    All as FFmpeg converts to ``rgb24`` by itself, save that it takes untagged video for BT.601,
-    leaves HDR flat and shows grey of limited range pale.
+    All as FFmpeg converts to ``rgb24`` with accurate rounding, save that it takes untagged video for
+    BT.601, leaves HDR flat and shows grey of limited range pale.
 
     The turn of the first frame is that of all: PyAV's side data and its frame refer to each other,
     so that each frame asked for it would stay in memory until the garbage collector comes by.
@@ -111,8 +111,9 @@ class Painter:
         width, height = size[::-1] if self._turn.transposed else size
         hdr = frame.color_trc in (tonemap.PQ, tonemap.HLG)
         full = frame.color_range == ColorRange.JPEG
-        # One pass over the YUV planes. To planes of RGB swscale is about twice as fast as to packed
-        # pixels and keeps every pixel's own chroma; the flags refuse its quick, biased roundings.
+        # One pass over the YUV planes. Scaling to planes of RGB swscale is a third faster than to
+        # packed pixels and keeps every pixel's own chroma; the flags refuse its quick, biased
+        # roundings. One thread: with several its output is not even the same each time.
         planar = self._scaler.reformat(
             _woven(frame) if frame.interlaced_frame else frame,
             width,
