@@ -85,8 +85,8 @@ class Painter:
     - Transparency is left out: what is under it is shown.
     - The two fields of an interlaced frame are woven into one picture.
 
-    All as FFmpeg converts to ``rgb24`` with accurate rounding, save that it takes untagged video for
-    BT.601, leaves HDR flat and shows grey of limited range pale.
+    All as FFmpeg converts to ``rgb24`` with accurate rounding, save that it takes untagged video
+    for BT.601, leaves HDR flat and shows grey of limited range pale.
 
     The turn of the first frame is that of all: PyAV's side data and its frame refer to each other,
     so that each frame asked for it would stay in memory until the garbage collector comes by.
