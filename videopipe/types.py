@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import file_digest
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -99,6 +98,8 @@ def stamp(path: Location) -> tuple[int, int]:
 
 def content_id(path: Path) -> str:
     """Digest of the whole file: a renamed file is known again, two of one name are told apart."""
+    from hashlib import file_digest  # brings OpenSSL along, three megabytes
+
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()[:32]
 

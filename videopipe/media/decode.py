@@ -23,7 +23,7 @@ from videopipe.media.tables import packet_table
 from videopipe.types import FrameBatch, FrameSet, Location, Url, VideoInfo
 
 Times = Sequence[float] | NDArray[np.float64]
-_AHEAD_BYTES = 4_000_000  # of pictures that a decoder makes before anybody takes them
+_AHEAD_BYTES = 2_000_000  # of pictures that a decoder makes before anybody takes them
 _TOLERANCE = 0.1  # of the distance between two grid times, for exactness="auto"
 _MOST = 4_000_000  # grid times, more than a month at one a second
 
@@ -276,6 +276,9 @@ class _Video:
         # A group is decoded in one go: what is left of the cores works within it.
         groups = len(np.unique(np.searchsorted(self.table.keys, packets, side="right")))
         workers = min(_positive("workers", self.workers), groups)
+        deadline = self.deadline
+        if self.backend != "pyav":  # has its own threads, and watches over its own process
+            workers, deadline = 1, None
         return in_order(
             lambda: self._open(self.workers // workers),
             (
@@ -284,7 +287,7 @@ class _Video:
             ),
             workers=workers,
             ahead=ahead,
-            deadline=self.deadline,
+            deadline=deadline,
             path=self.info.path,
         )
 

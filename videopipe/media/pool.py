@@ -29,13 +29,19 @@ def in_order(
 ) -> Iterator[Shown]:
     """The frames of all ``pieces`` in their order, by as many decoders as there are ``workers``.
 
-    Decoders run in threads: libav lets go of the interpreter's lock, and one that hangs can be left
-    behind. Each holds back after ``ahead`` frames that nobody has taken yet.
+    They run in threads: libav lets go of the interpreter's lock, and one that hangs can be left
+    behind. Each holds back after ``ahead`` frames that nobody has taken yet. A single one without a
+    deadline works in the thread of whoever takes the frames, which needs the least memory.
 
     Raises:
         TimeLimit: no frame came for ``deadline`` seconds.
         MediaError: a decoder gave up.
     """
+    if workers == 1 and deadline is None:
+        with open_decoder() as decoder:
+            for piece in pieces:
+                yield from decoder.pictures(piece)
+        return
     todo, lock, stop = iter(pieces), Lock(), Event()
     room = Semaphore(workers + 1)  # pieces in work or waiting to be taken
     line: Queue[_Out | None] = Queue()

@@ -43,6 +43,7 @@ def probe(path: Location | str) -> VideoInfo:
             in it, or claims pictures of more than ``MAX_PIXELS``.
     """
     path = source(path)
+    identity = remote_id(path) if isinstance(path, Url) else ""
     table = table_around(path, np.empty(0)) if isinstance(path, Url) else packet_table(path)
     with opened(path) as container:
         stream = video_stream(container, path)
@@ -83,7 +84,7 @@ def probe(path: Location | str) -> VideoInfo:
             ),
             subtitles=embedded_subtitles(container, path) + find_subtitles(path),
             warnings=tuple(_warnings(container, stream, table, first is not None)),
-            remote_id=remote_id(path) if isinstance(path, Url) else "",
+            remote_id=identity,
         )
 
 

@@ -8,14 +8,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from time import sleep
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from videopipe import types
 from videopipe.errors import MediaError, NotFound, VideopipeError
@@ -43,29 +41,33 @@ def source(name: str | Location) -> Location:
     if not scheme or os.path.exists(name):  # noqa: PTH110 (Path fails on names that are too long)
         return Path(name)
     if scheme[1].lower() == "file":
-        return Path(url2pathname(urlsplit(name).path))
+        return Path(unquote(urlsplit(name).path))
     return Url(name)
 
 
 def stamp(location: Location) -> tuple[int, int]:
-    """Size in bytes and a number that changes with the content; of a URL as its server says now.
+    """Size in bytes and a number that changes with the content; for a URL as its server says now.
 
     Raises:
         NotFound, MediaError: as for :func:`reading`.
     """
     if isinstance(location, Path):
         return types.stamp(location)
+    from hashlib import sha256
+
     remote = _look_up(location)
     return remote.size, int(sha256(remote.version.encode()).hexdigest()[:15], 16)
 
 
 def remote_id(url: Url) -> str:
-    """Digest of the address, the size and what the server says of the version (ETag, times).
+    """Digest of the address, and of size and version (ETag, times) as the server says now.
 
     Raises:
         NotFound, MediaError: as for :func:`reading`.
     """
-    remote = _known(url)
+    from hashlib import sha256
+
+    remote = _look_up(url)
     return sha256(f"{url.address}\n{remote.size}\n{remote.version}".encode()).hexdigest()[:32]
 
 
