@@ -268,8 +268,11 @@ def fields(name: str, split: bool) -> Maker:
     )
 
 
-def joined(name: str, second_start: float = 0.0) -> Maker:
-    """Two streams one after the other, each of 50 frames, the second with a clock of its own."""
+def joined(name: str, second_start: float = 0.0, sound: bool = False) -> Maker:
+    """Two streams one after the other, each of 50 frames, the second with a clock of its own.
+
+    With ``sound`` only the second has any: a stream that comes up midway.
+    """
 
     def make(folder: Path) -> Shown:
         parts = [
@@ -277,6 +280,7 @@ def joined(name: str, second_start: float = 0.0) -> Maker:
                 folder / f"{place}-{name}",
                 seconds=2,
                 first_pts=second_start * place,
+                audio=sound and place == 1,
                 draw=lambda index, _, place=place: draw_number(50 * place + index, *SIZE),
             ).read_bytes()
             for place in range(2)
@@ -383,10 +387,11 @@ CASES: dict[str, Maker] = {
     "several-streams": several_streams,
     "joined-ts": joined("a.ts"),
     "joined-later-ts": joined("a.ts", second_start=2.08),
+    "joined-with-sound-ts": joined("a.ts", sound=True),
 } | {
     f"{name}-{suffix}": steady(
         f"a.{suffix}",
-        count=1300,  # enough to be a frame off at 30 for 29.97
+        count=1100,  # enough to be a frame off at 30 for 29.97
         rate=Fraction(*rate),
         gop=60,
         options={"preset": "ultrafast"},
@@ -410,7 +415,7 @@ def test_facts(shown: Shown) -> None:
     assert shown.times[-1] < info.duration < end + 2
 
 
-@pytest.mark.parametrize("rate", [0.7, 3.0, 24.7])
+@pytest.mark.parametrize("rate", [0.7, 24.7])
 def test_scan(shown: Shown, rate: float) -> None:
     duration = probe(shown.path).duration
     seen = {
