@@ -172,19 +172,20 @@ def outcome(path: Path) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def resident() -> int:
-    """Megabytes of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 // 2**20
+def peak() -> int:
+    """The most memory that this process has held so far, in megabytes."""
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index("VmHWM:") + 1]) // 1024
 
 
 def main(folder: Path, first: int, count: int) -> None:
     originals = sources(folder)
     outcomes: dict[str, list[int]] = {}
-    slowest, grown, base = (0.0, -1), (0, -1), 0
+    slowest, base = (0.0, -1), 0
     for place, seed in enumerate(range(first, first + count)):
         if place == min(WARM_UP, count // 2):
-            base = resident()
+            Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of before
+            base = peak()
         name, data = mutant(originals, seed)
         path = folder / f"{seed}-{name}"
         path.write_bytes(data)
@@ -192,11 +193,9 @@ def main(folder: Path, first: int, count: int) -> None:
         begin = time.monotonic()
         outcomes.setdefault(outcome(path), []).append(seed)
         slowest = max(slowest, (time.monotonic() - begin, seed))
-        grown = max(grown, (resident() - base, seed)) if base else grown
         path.unlink()
-    (folder / "result.json").write_text(
-        json.dumps({"outcomes": outcomes, "slowest": slowest, "grown": grown})
-    )
+    result = {"outcomes": outcomes, "slowest": slowest, "grown_mb": peak() - base}
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -301,4 +301,4 @@ def test_fuzz(tmp_path: Path) -> None:
     assert len(outcomes.pop("frames")) > count / 4
     assert len(outcomes.pop("refused")) > count / 4
     assert outcomes == {}
-    assert result["grown"][0] < 200
+    assert result["grown_mb"] < 200  # at its peak

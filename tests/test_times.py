@@ -454,7 +454,7 @@ def test_fetch_where_frames_begin_and_end(shown: Shown) -> None:
 
 
 def test_several_edits_with_frames_out_of_order(tmp_path: Path) -> None:
-    """FFmpeg gives what follows a cut the times of frames before it: two cuts, a frame lost at each.
+    """What follows a cut gets times of frames before it by FFmpeg: at each of two, one is lost.
 
     All others come, in order.
     """
