@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-_SEEKABLE = ("mov", "matroska", "mpegts")  # whose seeks and time stamps can be relied on
+_INDEXED = ("mov", "matroska")  # others may start their clock anew where nobody looks
 _LONGEST_OPENING = 1024  # packets
 _TAIL = 20  # packets, more than any decoder puts in another order
 
@@ -31,8 +31,8 @@ class _Unsure(Exception):
 def table_around(path: Location, times: Seconds) -> PacketTable:
     """The packets that show the frames on display at ``times``, and those of the beginning.
 
-    It gives the same frames as the whole table; the duration is the header's. Where a part cannot
-    be told to be enough, the whole table is read.
+    It gives the same frames as the whole table. Where a part cannot be told to be enough, as in
+    formats without an index, the whole table is read.
 
     Args:
         times: seconds, not before 0.
@@ -67,12 +67,12 @@ class _Walk:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
-        if not container.format.name.startswith(_SEEKABLE) or stream.time_base is None:
+        if not container.format.name.startswith(_INDEXED) or stream.time_base is None:
             raise _Unsure
         self.starts, self.ended = [0], False
         self._container, self._stream = container, stream
         self._second = round(1 / stream.time_base)  # in ticks
-        self._sought = False
+        self._shown = self._sought = False
         self._back = 0  # ticks by which a seek has to aim too low to land low enough
         self._packets = packets(container, stream)
         self._given = 0
@@ -154,6 +154,10 @@ class _Walk:
             self._back = 2 * self._back or self._second
 
     def _noted(self, packet: Packet[VideoStream]) -> Packet[VideoStream]:
+        # An mp4 with several edits hides packets between others, and repeats what was before them.
+        if self._shown and packet.is_discard:
+            raise _Unsure
+        self._shown = self._shown or not packet.is_discard
         self._given += 1
         self._last = packet
         if packet.is_keyframe:

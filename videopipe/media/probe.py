@@ -32,7 +32,7 @@ _TRIES = 64  # packets; a decoder that has not shown a picture by then never wil
 def probe(path: Location | str) -> VideoInfo:
     """Describe a video from its packet table, which is read once, and from its first frame.
 
-    Of a remote file only the beginning and the index are read; a warning says so.
+    Of a remote mp4, mov, mkv or webm only the beginning and the index are read; a warning says so.
 
     Args:
         path: a local file, or a URL that fsspec can read (``https://``, ``s3://``, ...).
