@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -270,6 +271,20 @@ def test_the_evidence_frame_is_the_frame_of_its_time(library: Path, tmp_path: Pa
     picture = np.asarray(Image.open(citation.frame))
     assert picture.shape == (180, 320, 3)
     assert read_number(picture) == round(citation.frame_time * 25)
+
+
+def test_the_evidence_frame_is_found_without_reading_the_file_through(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library keeps the packet table."""
+
+    def read_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("videopipe.media.tables._kept", OrderedDict())
+    monkeypatch.setattr("videopipe.media.tables.read_table", read_again)
+    answer = ask("How far away is the light visible?", library=library, frames=tmp_path / "f")
+    assert answer.citations[0].frame is not None
 
 
 def test_the_answer_outlives_the_video_file(tmp_path: Path) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Run
 from videos import make_video
 
 import videopipe
 from videopipe import Library
 from videopipe.config import Config, load
-from videopipe.errors import LibraryError, NotFound, NothingProcessed, PartialFailure
+from videopipe.errors import ConfigError, LibraryError, NotFound, NothingProcessed, PartialFailure
 from videopipe.ingest import IndexReport
+from videopipe.media import PacketTable
+from videopipe.media.backends import check
 from videopipe.types import TimedText
 
 LOCAL = load(overrides=["run.executor=local", "run.workers=1"]).config
@@ -82,6 +85,46 @@ def test_records_hold_clips_texts_vectors_and_signals(film: Path, tmp_path: Path
             assert np.linalg.norm(text.embedding) == pytest.approx(1, abs=1e-4)
         signals = library.signals(video.video_id)
         assert signals["times"].tolist() == [0, 1, 2, 3, 4, 5]
+        table = PacketTable.from_arrays(library.packets(video.video_id))
+        assert table.duration == video.duration
+        assert table.frame_count == 150
+
+
+def test_the_report_says_how_exact_the_scan_was(film: Path, tmp_path: Path, videopipe: Run) -> None:
+    many = make_video(tmp_path / "many.mp4", seconds=4, bframes=3, gop=50)
+    keys = make_video(tmp_path / "keys.mp4", seconds=4, gop=1)
+    for path, more, exactness, error in (
+        (many, [], "nonref", 0.04),
+        (keys, [], "keyframe", 0.0),
+        (film, ["scan.exactness=exact"], "exact", 0.0),
+        (film, ["scan.exactness=keyframe"], "keyframe", 0.2),
+    ):
+        settings = [word for key in more for word in ("--set", key)]
+        ran = videopipe("index", path, "--library", tmp_path / "l", "--json", *settings)
+        (outcome,) = ran.json["videos"]
+        assert outcome["scan"]["exactness"] == exactness
+        assert outcome["scan"]["largest_error_s"] == pytest.approx(error, abs=1e-6)
+    again = videopipe("index", many, "--library", tmp_path / "other")
+    assert "Frames scanned: 1 video nonref (at most 0.040 s off)" in again.out
+
+
+def test_a_back_end_that_does_not_work_stops_the_run_at_once(film: Path, tmp_path: Path) -> None:
+    if check("torchcodec") is None:
+        pytest.skip("torchcodec works here")
+    config = load(overrides=["decode.backend=torchcodec"]).config
+    with pytest.raises(ConfigError, match="torchcodec"):
+        index(tmp_path / "library", film, config=config)
+
+
+def test_another_back_end_indexes_the_same(film: Path, tmp_path: Path) -> None:
+    for name in ("pyav", "opencv"):
+        config = load(overrides=["scan.exactness=exact", f"decode.backend={name}"]).config
+        assert outcomes(index(tmp_path / name, film, config=config)) == {"film.mp4": "indexed"}
+    with Library.open(tmp_path / "pyav") as one, Library.open(tmp_path / "opencv") as other:
+        (video,) = one.videos()
+        pairs = [library.signals(video.video_id) for library in (one, other)]
+        assert pairs[0]["times"].tolist() == pairs[1]["times"].tolist()
+        np.testing.assert_allclose(pairs[0]["luma"], pairs[1]["luma"], atol=3)
 
 
 def test_changed_moved_and_copied_files_are_told_apart(

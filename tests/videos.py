@@ -117,7 +117,7 @@ def make_video(
         for index, stamp in enumerate(stamps):
             picture = np.rot90(paint(index, float(stamp * tick)), k=rotation // 90)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame = frame.reformat(format=pixel_format)
+            frame = frame.reformat(format=pixel_format, threads=1)  # several differ at times
             frame.pts, frame.time_base = stamp + offset, tick
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from videopipe.config import Config
 from videopipe.errors import (
+    ConfigError,
     LibraryError,
     NotFound,
     NothingProcessed,
@@ -23,6 +24,7 @@ from videopipe.ingest.plan import Known, plan
 from videopipe.ingest.video import index_video
 from videopipe.library import PACKAGED, Library, load_embedder
 from videopipe.media import NoVideo, find_videos
+from videopipe.media.backends import check
 from videopipe.types import VideoRecord, normalised
 
 Status = Literal["indexed", "unchanged", "moved", "duplicate", "failed", "skipped"]
@@ -148,8 +150,11 @@ def index_paths(
     found = find_videos(paths)
     todo = plan(found.videos, library.videos(), config)
     if todo.jobs:
+        # A wrong name should not cost hours first.
         if config.embed.model != PACKAGED:
-            load_embedder(config.embed.model)  # a wrong name should not cost hours first
+            load_embedder(config.embed.model)
+        if config.decode.backend != "pyav" and (reason := check(config.decode.backend)):
+            raise ConfigError(reason)
         executor = executor_for(len(todo.jobs), not found.walked and len(found.videos) == 1)
         report.workers = executor.workers
     observer.planned(len(found.videos) + len(found.missing) + len(found.skipped), report.workers)

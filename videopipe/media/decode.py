@@ -75,10 +75,10 @@ def scan(
         rate: frames per second of the grid, which begins at the first displayed frame.
         short_side: pixels; the frames keep their aspect ratio and are never enlarged.
         exactness: ``exact``: the frame on display at each grid time. ``nonref``: the nearest that
-            other pictures refer to, without the loop filter. ``keyframe``: the nearest key frame.
-            ``auto``: the cheapest that is never off by more than a tenth of ``1 / rate``. The times
-            of a batch are always such that its frames are on display at them: a frame that stands
-            for another comes once, with its own time.
+            other pictures refer to, B pictures without the loop filter. ``keyframe``: the nearest
+            key frame. ``auto``: the cheapest that is never off by more than a tenth of
+            ``1 / rate``. The times of a batch are always such that its frames are on display at
+            them: a frame that stands for another comes once, with its own time.
         start: seconds.
         end: seconds; the end of the video by default.
         workers: how many cores may decode.

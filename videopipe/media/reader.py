@@ -30,8 +30,8 @@ _LATE = 16  # frames, the largest picture buffer of H.264 and HEVC
 class PyAvDecoder:
     """One open video. Packets are told apart by their place in the table, never by time stamp.
 
-    ``threads`` are the codec's. With ``deblock`` off the loop filter is left out: faster, and the
-    pictures are not exactly those that were encoded.
+    ``threads`` are the codec's. With ``deblock`` off the loop filter is left out of B pictures:
+    faster, and what is left of its absence is gone with the next P picture.
     """
 
     def __init__(
@@ -226,7 +226,7 @@ class PyAvDecoder:
         context.thread_count = self._threads
         context.thread_type = "AUTO" if self._threads > 1 else "NONE"
         if not self._deblock:
-            context.options |= {"skip_loop_filter": "all"}
+            context.options |= {"skip_loop_filter": "bidir"}
         self._packets = packets(self._container, self._stream)
         self._position = 0
         if context.name == "h264" and "444" in (context.pix_fmt or ""):
