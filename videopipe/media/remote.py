@@ -172,6 +172,8 @@ class RemoteFile:
                 if len(data) == stop - start:
                     return data
                 raise ConnectionError("fewer bytes came than were asked for")
+            except ValueError:  # the server sent more than it was asked for
+                raise _no_ranges(self._url) from None
             except Exception as error:  # whatever the drivers of fsspec raise
                 if pause is None or not _may_pass(error):
                     raise _said(self._url, error) from None
@@ -269,7 +271,7 @@ def _may_pass(error: BaseException) -> bool:
     status = getattr(error, "status", None)
     if status is not None:
         return bool(status == HTTPStatus.TOO_MANY_REQUESTS or status >= 500)
-    lasting = (TimeoutError, FileNotFoundError, PermissionError, ValueError)
+    lasting = (TimeoutError, FileNotFoundError, PermissionError)
     return not isinstance(error, lasting)
 
 
@@ -290,8 +292,6 @@ def _said(url: Url, error: BaseException) -> VideopipeError:
         return MediaError(
             f"{url} cannot be read: the server did not answer for {_SILENCE:g} s; try again later."
         )
-    if isinstance(error, ValueError):
-        return _no_ranges(url)
     return MediaError(
         f"{url} cannot be read ({type(error).__name__}): check the address and the connection."
     )
