@@ -70,6 +70,7 @@ def scan(
     """Frames for every grid time ``k / rate`` in ``[start, end)``, small, in order.
 
     Only what those frames need is decoded, and memory does not grow with the length of the video.
+    A remote file is read twice where it is too large to be held: all its packets, then the frames.
 
     Args:
         rate: frames per second of the grid, which begins at the first displayed frame.
@@ -133,7 +134,7 @@ def spans(
     # A run belongs to the part in which its middle lies.
     part = ((done - np.array(costs) / 2) * _positive("count", count) // done[-1]).astype(int)
     _, begins = np.unique(part, return_index=True)
-    cuts = [0.0, *(_before(opens[run], rate) for run in begins[1:]), info.duration]
+    cuts = [0.0, *(_before(opens[run], rate) for run in begins[1:]), table.duration]
     shares = np.add.reduceat(costs, begins)
     return [
         Span(start, end, int(cost))
@@ -373,16 +374,16 @@ def _goal(
     exactness: Exactness | Literal["auto"],
 ) -> Aim:
     _positive("rate", rate)
-    stop = info.duration if end is None else min(end, info.duration)
+    stop = table.duration if end is None else min(end, table.duration)
     if not 0 <= start < stop:
         raise ConfigError(
             f"There is nothing from {start:g} s to {stop:g} s: "
-            f"{info.path} lasts {info.duration:g} s."
+            f"{info.path} lasts {table.duration:g} s."
         )
     first, after = (math.ceil(bound * rate - 1e-9) for bound in (start, stop))
     if after - first > _MOST:
         raise ConfigError(
-            f"{info.path} lasts {info.duration:g} s by its clock: {after - first} frames at "
+            f"{info.path} lasts {table.duration:g} s by its clock: {after - first} frames at "
             f"{rate:g} a second are too many; scan a part of it, or at a lower rate."
         )
     grid = np.arange(first, after) / rate
