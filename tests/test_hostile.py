@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from fuzz import peak
 from videos import Picture, draw_number, make_video, read_number
 
 from videopipe.errors import ConfigError, MediaError, VideopipeError
@@ -151,9 +152,9 @@ FALSE_FILES: dict[str, tuple[str, dict[str, Any], Callable[[bytes], bytes], str]
     "no-track": ("a.mp4", {}, renamed((b"trak", b"free")), "has no video"),
     "no-tracks-mkv": ("a.mkv", {}, renamed((b"\x16\x54\xae\x6b", b"\x16\x54\xae\x6c")), "no video"),
     "unknown-codec": ("a.mkv", {}, renamed((b"V_MPEG4/ISO/AVC", b"V_MPEG9/ISO/AVC")), "decode"),
-    "too-large": ("a.avi", RAW, claims_size(30000, 30000), "claims pictures"),
-    "largest": ("a.avi", RAW, claims_size(65535, 65535), "claims pictures"),
-    "nothing-wide": ("a.avi", RAW, claims_size(0, 48), "claims pictures|damaged"),
+    "too-large": ("a.avi", RAW, claims_size(30000, 30000), "size of its pictures"),
+    "largest": ("a.avi", RAW, claims_size(65535, 65535), "size of its pictures"),
+    "nothing-wide": ("a.avi", RAW, claims_size(0, 48), "size of its pictures|damaged"),
 }
 
 
@@ -237,6 +238,22 @@ def test_wide_pictures(tmp_path: Path) -> None:
     (batch,) = scan(info, 25, 48, deadline=DEADLINE)
     assert [read_number(frame) for frame in batch.frames] == [1, 2]
     assert read_number(fetch(info, [0.05], deadline=DEADLINE).frames[0]) == 2
+
+
+def test_memory_is_not_taken_for_what_is_only_claimed(tmp_path: Path) -> None:
+    """VP9 key frames of 16000 x 16000, in a few bytes."""
+    path = video(tmp_path / "a.webm", codec="libvpx-vp9", gop=1, seconds=0.4)
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) - 8):
+        if data.startswith(b"\x49\x83\x42", at):  # of a key frame: four bits, then the size
+            side = (16000 - 1).to_bytes(2, "big")
+            bits = int.from_bytes(data[at + 3 : at + 8], "big")
+            bits = bits & ~(0xFFFFFFFF << 4) | int.from_bytes(side + side, "big") << 4
+            data[at + 3 : at + 8] = bits.to_bytes(5, "big")
+    path.write_bytes(data)
+    before = peak()
+    assert "16000 x 16000" in refusal(path)
+    assert peak() - before < 100
 
 
 @pytest.mark.parametrize("size", [(0, 0), (1, 1), (65535, 65535)])
