@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _FAR = 300  # packets; reading past fewer is cheaper than a seek
-_BACK = (0, 1, 4, 16, None)  # seconds before a key frame to seek to; None: read from the beginning
+_BACK = (0, 1, 4, 16)  # seconds before a key frame at which to look for it
 _LATE = 16  # frames, the largest picture buffer of H.264 and HEVC
 
 
@@ -179,12 +179,13 @@ class PyAvDecoder:
 
         table = self._table
         key = int(self._key_pts[place]), int(table.byte[place])
-        for seconds in _BACK:
-            if seconds is None:
+        # An mp4 lands on what is displayed before the target, other formats on what is decoded.
+        earlier = (int(table.seek[place] - seconds / table.tick) for seconds in _BACK)
+        for target in (key[0], *earlier, None):
+            if target is None:
                 self._open()
             else:
                 with suppress(av.FFmpegError):
-                    target = int(table.seek[place] - seconds / table.tick)
                     self._container.seek(target, stream=self._stream)
             coming = packets(self._container, self._stream)
             with suppress(av.FFmpegError):
