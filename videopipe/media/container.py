@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 2**26  # of a picture, 8192 x 8192; a small damaged file can claim far more
 _STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
+_BOUNDS = {"max_pixels": str(MAX_PIXELS)}
 _HEAD = 16  # bytes that tell what a file is
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat version")
 
@@ -62,6 +63,7 @@ def _opened(path: Location, file: str | RemoteFile, head: bytes) -> Iterator[Inp
             file,
             "r",
             metadata_errors="replace",
+            options=_BOUNDS,
             # What refers to other files must not reach beyond local ones, nor from afar to them.
             container_options={
                 "protocol_whitelist": "file" if isinstance(file, str) else "none",
@@ -80,7 +82,7 @@ def _opened(path: Location, file: str | RemoteFile, head: bytes) -> Iterator[Inp
             raise MediaError(f"{path} is a picture or a text, not a video.")
         for stream in container.streams.video:
             if stream.codec_context is not None:
-                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+                stream.codec_context.options = dict(_BOUNDS)
         yield container
 
 

@@ -48,18 +48,16 @@ def probe(path: Location | str) -> VideoInfo:
     with opened(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
-        coded = context.width, context.height  # a decoder that refuses a size forgets it
         first = _first_frame(container, stream)
         turn = Turn.of(first) if first else Turn()
-        if first:
-            coded = first.width, first.height
+        coded = (first.width, first.height) if first else (context.width, context.height)
         width, height = displayed(*coded, stream.sample_aspect_ratio)
         if turn.transposed:
             width, height = height, width
         if not 0 < width * height <= MAX_PIXELS:
             raise MediaError(
-                f"{path} cannot be decoded: the size of its pictures, {coded[0]} x {coded[1]}, "
-                f"is missing or beyond {MAX_PIXELS:,} pixels."
+                f"{path} cannot be decoded: the size of its pictures is missing or beyond "
+                f"{MAX_PIXELS:,} pixels."
             )
         figures = _measured(table) if table.whole else _claimed(container, stream, table)
         return VideoInfo(
