@@ -10,10 +10,10 @@
 - memory: a scan beside one get_batch, ten hours beside one, 500 files one after another
 
 The ffmpeg program makes the films once in the folder of --work, a temporary one by default. Every
-side is a fresh process with one decoding thread unless it says two; the sides take turns, on files
-that the page cache holds already. Figures are medians over the rounds. CPU is user + system seconds
-of a process and its children, "net" the same less its start and imports, RSS the peak of the
-largest process. Ratios to ffmpeg are of whole processes; ratios between Python libraries and
+side is a fresh process with one decoding thread unless it says two (decord takes what threads it
+likes); the sides take turns, on files that the page cache holds already. Figures are medians over
+the rounds. CPU is user + system seconds of a process and its children, "net" the same less its
+start and imports, RSS the peak of the largest process. Ratios to ffmpeg are of whole processes; ratios between Python libraries and
 between one and two workers are net on both sides, so that nobody's imports count. A side that
 cannot run is shown as "–" with the reason.
 

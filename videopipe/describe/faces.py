@@ -49,7 +49,7 @@ class FaceFinder:
         if scale < 1:
             grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         smallest = int(min(grey.shape) * _SMALLEST)
-        boxes = self._wide.detectMultiScale(grey, 1.1, 5, minSize=(smallest, smallest))
+        boxes = self._wide.detectMultiScale(grey, 1.1, 8, minSize=(smallest, smallest))
         heights = [int(box[3]) for box in boxes if self._confirmed(grey, box)]
         return Faces(time, len(heights), max(heights, default=0) / grey.shape[0])
 
