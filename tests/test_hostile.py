@@ -13,7 +13,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from fuzz import peak
+from fuzz import outcome, peak
 from videos import Picture, draw_number, make_video, read_number
 
 from videopipe.errors import ConfigError, MediaError, VideopipeError
@@ -302,6 +302,19 @@ def test_clock_of_thousands_of_years(tmp_path: Path) -> None:
     batch = fetch(info, asked, 48, deadline=DEADLINE)
     assert [read_number(frame) for frame in batch.frames] == [0, 3, 499]
     assert numbers(path, 1 / (2**31 - 1)) == {place: place for place in range(500)}
+
+
+@pytest.mark.parametrize("stamp", [2**63 - 2, 2**62, 2**63 + 5, 2**64 - 2])
+def test_clock_at_its_end(tmp_path: Path, stamp: int) -> None:
+    """A frame with the largest stamp that 64 bits hold, and others after it."""
+    path = video(tmp_path / "a.ivf", codec="libvpx-vp9", gop=5, seconds=0.8)
+    data = bytearray(path.read_bytes())
+    at = 32  # behind the header of the file
+    for _ in range(10):
+        at += 12 + int.from_bytes(data[at : at + 4], "little")
+    data[at + 4 : at + 12] = stamp.to_bytes(8, "little")
+    path.write_bytes(data)
+    assert outcome(path) in ("frames", "refused")
 
 
 def test_fuzz(tmp_path: Path) -> None:
