@@ -13,9 +13,9 @@ The ffmpeg program makes the films once in the folder of --work, a temporary one
 side is a fresh process with one decoding thread unless it says two (decord takes what threads it
 likes); the sides take turns, on files that the page cache holds already. Figures are medians over
 the rounds. CPU is user + system seconds of a process and its children, "net" the same less its
-start and imports, RSS the peak of the largest process. Ratios to ffmpeg are of whole processes; ratios between Python libraries and
-between one and two workers are net on both sides, so that nobody's imports count. A side that
-cannot run is shown as "–" with the reason.
+start and imports, RSS the peak of the largest process. Ratios to ffmpeg are of whole processes;
+ratios between Python libraries and between one and two workers are net on both sides, so that
+nobody's imports count. A side that cannot run is shown as "–" with the reason.
 
 A JSON file that exists already keeps what was not measured anew.
 """

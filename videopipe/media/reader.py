@@ -162,9 +162,12 @@ class PyAvDecoder:
         ahead = first - self._position
         if 0 <= ahead <= _FAR or (ahead >= 0 and not self._table.seekable):
             return
-        for target in (place, max(place - 1, 0)) if self._table.seekable else ():
+        # An mp4 lands on what is displayed before the target, other formats on what is decoded.
+        seek = self._table.seek
+        targets = self._key_pts[place], seek[place], seek[max(place - 1, 0)]
+        for target in targets if self._table.seekable else ():
             try:
-                self._container.seek(int(self._table.seek[target]), stream=self._stream)
+                self._container.seek(int(target), stream=self._stream)
                 landed = self._align()
             except av.FFmpegError:
                 break
@@ -179,7 +182,6 @@ class PyAvDecoder:
 
         table = self._table
         key = int(self._key_pts[place]), int(table.byte[place])
-        # An mp4 lands on what is displayed before the target, other formats on what is decoded.
         earlier = (int(table.seek[place] - seconds / table.tick) for seconds in _BACK)
         for target in (key[0], *earlier, None):
             if target is None:
