@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _UNKNOWN = -(2**63)
+_LATEST = 2**62  # ticks; what is beyond is damage, and sums of it would not fit
 _KEPT = 4  # tables of the files looked at last
 _kept: OrderedDict[tuple[Location, tuple[int, int]], PacketTable] = OrderedDict()
 
@@ -84,6 +85,9 @@ def read_table(
                 ticks = following if packet.dts is None else packet.dts
             following = ticks + (0 if second else period)
             ticks += shift
+            if abs(ticks) > _LATEST:
+                complete = False
+                break
             # VP8 stores reference pictures that are never shown as packets of their own.
             hidden = packet.is_discard or second or (vp8 and not data[0] & 0x10)
             is_key = packet.is_keyframe and not second
