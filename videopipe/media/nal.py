@@ -47,6 +47,10 @@ class _H264:
             self._parameters(unit)
 
     def role(self, packet: memoryview) -> Role:
+        if self._sized == 4 and not self._frame_num_bits and len(packet) > 4:
+            first = packet[4]  # most packets begin with their slice: no need to look around
+            if first & 31 in _H264_SLICES:
+                return int(first & 0x60 == 0)
         idle = True
         for unit in _units(packet, self._sized):
             kind = unit[0] & 31
