@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from videos import draw_number, make_video, read_number
 from videopipe.errors import ConfigError, MediaError, NotFound, TimeLimit
 from videopipe.media import fetch, fetch_each, probe, scan, spans
 from videopipe.media.exactness import aim
-from videopipe.media.packets import BLOCK, PacketTable, Stamps, packed, plan
+from videopipe.media.packets import BLOCK, PacketTable, Run, Stamps, packed, plan
 from videopipe.media.reader import PyAvDecoder
 from videopipe.media.tables import packet_table
 from videopipe.types import FrameBatch, FrameSet
@@ -32,6 +33,11 @@ FORMATS = {
     "h264-open-gop-ts": ("a.ts", {"bframes": 3, "options": {"x264-params": "open-gop=1"}}),
     "h264-one-key-frame": ("a.mp4", {"bframes": 2, "gop": 1000}),
     "h264-all-key-frames": ("a.mp4", {"gop": 1}),
+    "h264-gradual-refresh": ("a.mkv", {"gop": 25, "options": {"x264-params": "intra-refresh=1"}}),
+    "h264-gradual-refresh-ts": (
+        "a.ts",
+        {"gop": 25, "size": (320, 96), "options": {"x264-params": "intra-refresh=1"}},
+    ),
     "h264-10-bit": ("a.mp4", {"pixel_format": "yuv420p10le", "bframes": 2}),
     "h264-444": ("a.mp4", {"pixel_format": "yuv444p", "size": (161, 97)}),
     "h264-late-start": ("a.mp4", {"first_pts": 0.3, "bframes": 2}),
@@ -231,8 +237,30 @@ def test_fetch_gives_each_frame_its_size(plain: Path, wanted: list[Any], workers
 
 
 def test_fetch_wants_a_size_for_each_time(plain: Path) -> None:
+    assert fetch(plain, [0.0, 1.0, 2.0], (48, 200)).frames.shape == (3, 48, 200, 3)
     with pytest.raises(ConfigError, match="size for each time; got 1 for 2"):
         fetch(plain, [0.0, 1.0], [64])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"exactness": "keyframes"}, "exactness must be one of exact, nonref, keyframe"),
+        ({"backend": "nvdec"}, "backend must be one of pyav"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"workers": 0.5}, "workers must be at least 1"),
+        ({"rate": float("inf")}, "rate must be above 0 and finite"),
+        ({"rate": 1e300}, "4e\\+300 frames"),
+    ],
+)
+def test_arguments_that_make_no_sense(plain: Path, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        scan(plain, **wrong)
+
+
+def test_a_grid_wider_than_the_video(plain: Path) -> None:
+    assert [s.end for s in spans(plain, 3, 1e-9)] == [4.0]
+    assert len(list(scan(plain, 1e-9))) == 1
 
 
 def test_several_decoders_keep_the_order(video: Path) -> None:
@@ -248,6 +276,9 @@ def test_a_scan_that_is_left_alone_lets_its_decoders_go(plain: Path) -> None:
     assert any(thread.name == "decoder" for thread in threading.enumerate())
     del batches
     assert not any(thread.name == "decoder" for thread in threading.enumerate())
+    with scan(plain, 25, 64, batch_size=2, workers=2) as batches:
+        next(batches)
+    assert not any(thread.name == "decoder" for thread in threading.enumerate())
 
 
 def test_a_decoder_that_hangs_meets_the_deadline(
@@ -261,6 +292,22 @@ def test_a_decoder_that_hangs_meets_the_deadline(
             fetch(plain, [1.0], deadline=0.2)
     finally:
         released.set()
+
+
+def test_a_decoder_that_works_long_for_a_frame_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One key frame and then none: the last frame takes all others, each a sign of life."""
+    path = make_video(tmp_path / "a.mp4", seconds=4, gop=1000)
+    read = PyAvDecoder._read
+
+    def slowly(decoder: PyAvDecoder, run: Run) -> Iterator[Any]:
+        for each in read(decoder, run):
+            sleep(0.01)
+            yield each
+
+    monkeypatch.setattr(PyAvDecoder, "_read", slowly)
+    assert read_number(fetch(path, [3.98], deadline=0.2).frames[0]) == COUNT - 1
 
 
 def test_the_packet_table_is_small_and_comes_back_whole(video: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, overload
+from typing import Literal, Self, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from videopipe.types import FrameBatch, FrameSet, Location, Url, VideoInfo
 Times = Sequence[float] | NDArray[np.float64]
 _AHEAD_BYTES = 2_000_000  # of pictures that a decoder makes before anybody takes them
 _TOLERANCE = 0.1  # of the distance between two grid times, for exactness="auto"
+_MOST_THREADS = 8  # of one codec; each holds pictures of its own
 _MOST = 4_000_000  # grid times, more than a month at one a second
 
 
@@ -35,13 +36,23 @@ class Scan(Iterator[FrameBatch]):
     on display at a grid time and the one given for it, at worst.
     """
 
-    def __init__(self, batches: Iterator[FrameBatch], aim: Aim) -> None:
+    def __init__(self, batches: Generator[FrameBatch], aim: Aim) -> None:
         self._batches = batches
         self.exactness = aim.exactness
         self.largest_error = aim.largest_error
 
     def __next__(self) -> FrameBatch:
         return next(self._batches)
+
+    def close(self) -> None:
+        """Let the decoders go before the last batch was taken."""
+        self._batches.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +94,8 @@ def scan(
         start: seconds.
         end: seconds; the end of the video by default.
         workers: how many cores may decode.
-        deadline: seconds that may pass without a frame; no limit by default.
+        deadline: seconds that decoding may pass without a frame or a sign of life; no limit by
+            default. Opening and looking through the file are not counted.
         on_damage: called with a sentence for each stretch that cannot be decoded; its times are
             left out.
 
@@ -130,6 +142,8 @@ def spans(
         members = np.searchsorted(packets, run.wanted)
         costs.append(run.cost(table))
         opens.append(float(goal.since[firsts[members]].min()))
+    if not costs:
+        return [Span(0.0, table.duration, 0)]
     done = np.cumsum(costs)
     # A run belongs to the part in which its middle lies.
     part = ((done - np.array(costs) / 2) * _positive("count", count) // done[-1]).astype(int)
@@ -146,7 +160,7 @@ def spans(
 def fetch(
     source: Location | str | VideoInfo,
     times: Times,
-    size: int | None = None,
+    size: int | tuple[int, int] | None = None,
     *,
     workers: int = 1,
     backend: Backend = "pyav",
@@ -158,7 +172,7 @@ def fetch(
 def fetch(
     source: Location | str | VideoInfo,
     times: Times,
-    size: Sequence[int | tuple[int, int]],
+    size: list[int | tuple[int, int]],
     *,
     workers: int = 1,
     backend: Backend = "pyav",
@@ -169,7 +183,7 @@ def fetch(
 def fetch(
     source: Location | str | VideoInfo,
     times: Times,
-    size: int | Sequence[int | tuple[int, int]] | None = None,
+    size: int | tuple[int, int] | list[int | tuple[int, int]] | None = None,
     *,
     workers: int = 1,
     backend: Backend = "pyav",
@@ -179,10 +193,11 @@ def fetch(
 
     Args:
         times: seconds in ``[0, duration)``, in any order, repeats allowed.
-        size: short side in pixels, never enlarged; full size by default. Or one entry for each
-            time: a short side, or an exact ``(height, width)``.
+        size: a short side in pixels, never enlarged, or an exact ``(height, width)``; full size by
+            default. A list has one for each time.
         workers: how many cores may decode.
-        deadline: seconds that may pass without a frame; no limit by default.
+        deadline: seconds that decoding may pass without a frame or a sign of life; no limit by
+            default. Opening and looking through the file are not counted.
 
     Raises:
         NotFound, MediaError: as for ``probe``, or a frame cannot be decoded, or the back end
@@ -192,7 +207,7 @@ def fetch(
     """
     info = _info(source)
     asked = _inside(info, times)
-    each = size if isinstance(size, Sequence) else [size] * len(asked)
+    each = size if isinstance(size, list) else [size] * len(asked)
     sizes = [_size(info, one) for one in each]
     if len(sizes) != len(asked):
         raise ConfigError(f"fetch takes a size for each time; got {len(sizes)} for {len(asked)}.")
@@ -204,7 +219,7 @@ def fetch(
 
     video = _Video(info, table, workers, backend, deadline)
     frames: NDArray[np.uint8] | list[Picture]
-    if isinstance(size, Sequence):
+    if isinstance(size, list):
         frames = [np.empty(0, np.uint8)] * len(asked)
     else:
         width, height = _size(info, size)
@@ -267,6 +282,10 @@ class _Video:
     deadline: float | None
     deblock: bool = True
 
+    def __post_init__(self) -> None:
+        _positive("workers", self.workers)
+        _known("backend", self.backend, get_args(Backend))
+
     def show(
         self, packets: Indices, sizes: Callable[[int], tuple[Size, ...]], largest: Size
     ) -> Iterator[Shown]:
@@ -276,12 +295,12 @@ class _Video:
         ahead = min(max(2, _AHEAD_BYTES // (3 * largest[0] * largest[1])), 64)
         # A group is decoded in one go: what is left of the cores works within it.
         groups = len(np.unique(np.searchsorted(self.table.keys, packets, side="right")))
-        workers = min(_positive("workers", self.workers), groups)
+        workers = min(self.workers, groups)
         deadline = self.deadline
         if self.backend != "pyav":  # has its own threads, and watches over its own process
             workers, deadline = 1, None
         return in_order(
-            lambda: self._open(self.workers // workers),
+            lambda go_on: self._open(min(self.workers // workers, _MOST_THREADS), go_on),
             (
                 [(index, sizes(index)) for run in piece for index in run.wanted]
                 for piece in _pieces(plan(self.table, map(int, packets)), ahead)
@@ -292,12 +311,12 @@ class _Video:
             path=self.info.path,
         )
 
-    def _open(self, threads: int) -> Decoder:
+    def _open(self, threads: int, go_on: Callable[[], bool]) -> Decoder:
         path, table = self.info.path, self.table
         if self.backend == "pyav":
             from videopipe.media.reader import PyAvDecoder
 
-            return PyAvDecoder(path, table, threads=threads, deblock=self.deblock)
+            return PyAvDecoder(path, table, threads=threads, deblock=self.deblock, go_on=go_on)
         if isinstance(path, Url):
             raise MediaError(
                 f"{path}: {self.backend} reads local files only; use decode.backend=pyav."
@@ -311,7 +330,7 @@ class _Video:
 
 def _batches(
     video: _Video, goal: Aim, size: Size, batch_size: int, report: Callable[[str], None]
-) -> Iterator[FrameBatch]:
+) -> Generator[FrameBatch]:
     path = video.info.path
     frames = np.empty((batch_size, size[1], size[0], 3), np.uint8)
     times: list[float] = []
@@ -373,7 +392,10 @@ def _goal(
     end: float | None,
     exactness: Exactness | Literal["auto"],
 ) -> Aim:
-    _positive("rate", rate)
+    if exactness != "auto":
+        _known("exactness", exactness, get_args(Exactness))
+    if not (rate > 0 and math.isfinite(rate)):
+        raise ConfigError(f"rate must be above 0 and finite; got {rate:g}.")
     stop = table.duration if end is None else min(end, table.duration)
     if not 0 <= start < stop:
         raise ConfigError(
@@ -383,7 +405,7 @@ def _goal(
     first, after = (math.ceil(bound * rate - 1e-9) for bound in (start, stop))
     if after - first > _MOST:
         raise ConfigError(
-            f"{info.path} lasts {table.duration:g} s by its clock: {after - first} frames at "
+            f"{info.path} lasts {table.duration:g} s by its clock: {after - first:,.3g} frames at "
             f"{rate:g} a second are too many; scan a part of it, or at a lower rate."
         )
     grid = np.arange(first, after) / rate
@@ -422,10 +444,15 @@ def _size(info: VideoInfo, size: int | tuple[int, int] | None) -> Size:
     return fitted(info.width, info.height, None if size is None else _positive("size", size))
 
 
-def _positive(name: str, value: float) -> int:
-    if not value > 0:
-        raise ConfigError(f"{name} must be above 0; got {value:g}.")
+def _positive(name: str, value: int) -> int:
+    if not (value >= 1 and math.isfinite(value)):
+        raise ConfigError(f"{name} must be at least 1; got {value:g}.")
     return int(value)
+
+
+def _known(name: str, value: str, names: Sequence[str]) -> None:
+    if value not in names:
+        raise ConfigError(f"{name} must be one of {', '.join(names)}; got {value!r}.")
 
 
 def _damage(path: Location, since: float, until: float, count: int) -> str:

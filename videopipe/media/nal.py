@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-Role = int  # the flags below, and 4 x the temporal layer
-IDLE_IN_LAYER, SECOND_FIELD = 1, 2
-LAYER_SHIFT = 2
+Role = int  # the flags below, and 8 x the temporal layer
+IDLE_IN_LAYER, SECOND_FIELD, GRADUAL_REFRESH = 1, 2, 4
+LAYER_SHIFT = 3
 
 _HEAD = 2048  # bytes in which the first slice begins, after parameter sets and messages
-_H264_SLICES, _H264_SPS, _H264_PPS = range(1, 6), 7, 8
+_H264_SLICES, _H264_IDR, _H264_SEI, _H264_SPS, _H264_PPS = range(1, 6), 5, 6, 7, 8
+_RECOVERY_POINT = 6
 _H264_HIGH = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)
 _HEVC_SLICES, _HEVC_SETS = range(32), (32, 33, 34)
 _HEVC_PAIRED = 16  # slice types below come in pairs; the even one is idle in its layer
@@ -21,7 +22,8 @@ def role_reader(codec: str, extradata: bytes | None) -> Callable[[memoryview], R
     No other picture refers to an idle one: H.264 (7.4.1, ``nal_ref_idc``) and MPEG-2 (6.3.9, B
     pictures) know one layer; in HEVC (7.4.2.2) pictures of higher temporal layers may refer to it
     nevertheless. A packet that also brings parameter sets is never told to be idle. In H.264 the
-    second field of a frame can be a packet of its own.
+    second field of a frame can be a packet of its own, and a recovery point (D.2.8) can lie some
+    frames after the packet that libav calls a key frame for its sake.
     """
     extradata = extradata or b""
     if codec == "mpeg2video":
@@ -51,15 +53,18 @@ class _H264:
             first = packet[4]  # most packets begin with their slice: no need to look around
             if first & 31 in _H264_SLICES:
                 return int(first & 0x60 == 0)
-        idle = True
+        idle, later = True, False
         for unit in _units(packet, self._sized):
             kind = unit[0] & 31
             if kind in (_H264_SPS, _H264_PPS):
                 idle = False
                 self._parameters(unit)
+            elif kind == _H264_SEI:
+                later = later or _recovers_later(unit)
             elif kind in _H264_SLICES:
                 second = SECOND_FIELD * self._second(unit) if self._frame_num_bits else 0
-                return int(idle and unit[0] & 0x60 == 0) | second
+                gradual = GRADUAL_REFRESH * (later and kind != _H264_IDR)
+                return int(idle and unit[0] & 0x60 == 0) | second | gradual
         return 0
 
     def _parameters(self, unit: memoryview) -> None:
@@ -84,6 +89,26 @@ class _H264:
             return False
         self._unpaired = None
         return True
+
+
+def _recovers_later(unit: memoryview) -> bool:
+    """Whether an SEI unit (7.3.2.3) says that pictures are right only some frames after it."""
+    data = bytes(unit[1:_HEAD]).replace(b"\0\0\3", b"\0\0")
+    at = 0
+    while at + 2 < len(data):
+        kind = size = 0
+        while at < len(data) and data[at] == 255:
+            kind, at = kind + 255, at + 1
+        kind, at = kind + data[at], at + 1
+        while at < len(data) and data[at] == 255:
+            size, at = size + 255, at + 1
+        if at >= len(data):
+            break
+        size, at = size + data[at], at + 1
+        if kind == _RECOVERY_POINT:
+            return at < len(data) and data[at] & 0x80 == 0  # frames to go: a code for 0 is one bit
+        at += size
+    return False
 
 
 def _field_coding(bits: _Bits) -> tuple[int, bool]:

@@ -80,7 +80,8 @@ def displayed(width: int, height: int, sample_aspect: Fraction | None) -> tuple[
 class Painter:
     """Turns the decoded frames of one video into RGB pictures as a player shows them.
 
-    - Untagged video is BT.709 from 1280 x 577 on and BT.601 below; untagged ranges are limited.
+    - Untagged video is BT.709 from 1280 pixels wide or 577 high on and BT.601 below; untagged
+      ranges are limited.
     - PQ and HLG are tone-mapped (see ``tonemap``); other primaries and transfers are left alone.
     - Transparency is left out: what is under it is shown.
     - The two fields of an interlaced frame are woven into one picture.

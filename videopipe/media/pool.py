@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, Full, Queue
-from threading import Event, Lock, Semaphore, Thread
+from threading import Event, Lock, Semaphore, Thread, current_thread
+from time import monotonic
 from typing import TypeVar
 
 from videopipe.errors import TimeLimit
@@ -19,7 +20,7 @@ _LET_GO = 2.0  # seconds that it is given to stop
 
 
 def in_order(
-    open_decoder: Callable[[], Decoder],
+    open_decoder: Callable[[Callable[[], bool]], Decoder],
     pieces: Iterable[Sequence[Wanted]],
     *,
     workers: int,
@@ -29,22 +30,26 @@ def in_order(
 ) -> Iterator[Shown]:
     """The frames of all ``pieces`` in their order, by as many decoders as there are ``workers``.
 
+    ``open_decoder`` is given a function for the decoder to call at every step: a sign of life,
+    which says whether to go on.
+
     They run in threads: libav lets go of the interpreter's lock, and one that hangs can be left
     behind. Each holds back after ``ahead`` frames that nobody has taken yet. A single one without a
     deadline works in the thread of whoever takes the frames, which needs the least memory.
 
     Raises:
-        TimeLimit: no frame came for ``deadline`` seconds.
+        TimeLimit: no frame and no sign of life came for ``deadline`` seconds.
         MediaError: a decoder gave up.
     """
     if workers == 1 and deadline is None:
-        with open_decoder() as decoder:
+        with open_decoder(lambda: True) as decoder:
             for piece in pieces:
                 yield from decoder.pictures(piece)
         return
     todo, lock, stop = iter(pieces), Lock(), Event()
     room = Semaphore(workers + 1)  # pieces in work or waiting to be taken
     line: Queue[_Out | None] = Queue()
+    signs = 0  # of life
 
     def give(out: _Out, item: Shown | BaseException | None) -> None:
         while not stop.is_set():
@@ -55,7 +60,7 @@ def in_order(
     def work() -> None:
         out: _Out = Queue(1)
         try:
-            with open_decoder() as decoder:
+            with open_decoder(go_on) as decoder:
                 while not stop.is_set():
                     room.acquire()
                     with lock:
@@ -75,14 +80,22 @@ def in_order(
             line.put(first)
             give(out, error)
 
+    def go_on() -> bool:
+        nonlocal signs
+        signs += 1
+        return not stop.is_set()
+
     def take(queue: Queue[_T]) -> _T:
-        try:
-            return queue.get(timeout=deadline)
-        except Empty:
-            raise TimeLimit(
-                f"{path} gave no frame for {deadline:g} s and was given up; "
-                "decode.deadline_seconds allows more."
-            ) from None
+        while True:
+            before = signs
+            try:
+                return queue.get(timeout=deadline)
+            except Empty:
+                if signs == before:
+                    raise TimeLimit(
+                        f"{path} gave no frame for {deadline:g} s and was given up; "
+                        "decode.deadline_seconds allows more."
+                    ) from None
 
     threads = [Thread(target=work, name="decoder", daemon=True) for _ in range(workers)]
     for thread in threads:
@@ -102,5 +115,7 @@ def in_order(
     finally:
         stop.set()
         room.release(workers)
+        until = monotonic() + _LET_GO
         for thread in threads:
-            thread.join(_LET_GO)
+            if thread is not current_thread():  # which may be collecting what nobody holds any more
+                thread.join(max(0.0, until - monotonic()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Self
@@ -31,14 +31,21 @@ class PyAvDecoder:
     """One open video. Packets are told apart by their place in the table, never by time stamp.
 
     ``threads`` are the codec's. With ``deblock`` off the loop filter is left out of B pictures:
-    faster, and what is left of its absence is gone with the next P picture.
+    faster, and what is left of its absence is gone with the next key frame at the latest. ``go_on``
+    is asked before each packet whether anybody still waits.
     """
 
     def __init__(
-        self, path: Location, table: PacketTable, *, threads: int = 1, deblock: bool = True
+        self,
+        path: Location,
+        table: PacketTable,
+        *,
+        threads: int = 1,
+        deblock: bool = True,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._path, self._table = path, table
-        self._threads, self._deblock = threads, deblock
+        self._threads, self._deblock, self._go_on = threads, deblock, go_on
         self._key_pts = table.pts.at(table.keys)
         self._painter = Painter()
         self._stack = ExitStack()
@@ -144,6 +151,8 @@ class PyAvDecoder:
             for packet in self._packets:
                 index = self._position
                 self._position += 1
+                if not self._go_on():
+                    return
                 if index >= run.first:
                     yield index, packet
                 if index >= run.last:

@@ -6,6 +6,7 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterable
 from fractions import Fraction
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,13 @@ from numpy.typing import NDArray
 
 from videopipe.errors import MediaError
 from videopipe.media.container import encrypted, keep_only, opened, packets, video_stream
-from videopipe.media.nal import IDLE_IN_LAYER, LAYER_SHIFT, SECOND_FIELD, role_reader
+from videopipe.media.nal import (
+    GRADUAL_REFRESH,
+    IDLE_IN_LAYER,
+    LAYER_SHIFT,
+    SECOND_FIELD,
+    role_reader,
+)
 from videopipe.media.packets import BLOCK, IDLE, SECOND, SHOWN, PacketTable, Stamps, packed
 from videopipe.media.remote import stamp
 from videopipe.types import Location
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = -(2**63)
 _LATEST = 2**62  # ticks; what is beyond is damage, and sums of it would not fit
+_lock = Lock()
 _KEPT = 4  # tables of the files looked at last
 _kept: OrderedDict[tuple[Location, tuple[int, int]], PacketTable] = OrderedDict()
 
@@ -47,10 +55,11 @@ def packet_table(path: Location) -> PacketTable:
 
 def remember(path: Location, file: tuple[int, int], table: PacketTable) -> None:
     """Spare :func:`packet_table` the reading as long as the file keeps this ``stamp``."""
-    _kept[path, file] = table
-    _kept.move_to_end((path, file))
-    while len(_kept) > _KEPT:
-        _kept.popitem(last=False)
+    with _lock:
+        _kept[path, file] = table
+        _kept.move_to_end((path, file))
+        while len(_kept) > _KEPT:
+            _kept.popitem(last=False)
 
 
 def read_table(
@@ -90,7 +99,7 @@ def read_table(
                 break
             # VP8 stores reference pictures that are never shown as packets of their own.
             hidden = packet.is_discard or second or (vp8 and not data[0] & 0x10)
-            is_key = packet.is_keyframe and not second
+            is_key = packet.is_keyframe and not role & (SECOND_FIELD | GRADUAL_REFRESH)
             if is_key:
                 if ticks < latest and not hidden:
                     # A key frame is displayed after all that is stored before it, unless the clock
@@ -103,7 +112,8 @@ def read_table(
                 seeks.append(ticks if packet.dts is None else packet.dts)
                 places.append(_UNKNOWN if packet.pos is None else packet.pos)
             if not hidden and ticks >= latest:
-                latest, length, last = ticks, packet.duration or 0, len(shown)
+                length = min(max(packet.duration or 0, 0), _LATEST)
+                latest, last = ticks, len(shown)
             elif second and last == len(shown) - 1 and packet.pts is not None:
                 length = max(length, ticks + (packet.duration or 0) - latest)
             shown.append(not hidden)
