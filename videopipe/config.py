@@ -123,7 +123,7 @@ class DecodeConfig:
     )
     workers: int = _key(
         0,
-        "cores that decode one video; 0: all for a video on its own, one for each of several",
+        "cores that decode one video; 0: all in this process, one in each worker of a pool",
         0,
         256,
     )
