@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,10 +24,10 @@ from videos import draw_number, make_video, read_number
 
 from videopipe.cli import doctor
 from videopipe.errors import ConfigError, MediaError, TimeLimit
-from videopipe.media import probe
+from videopipe.media import fetch, probe
 from videopipe.media.backends import BACKENDS, check, open_decoder
 from videopipe.media.backends.child import ChildDecoder
-from videopipe.media.decoder import Decoder, Shown
+from videopipe.media.decoder import Shown
 from videopipe.media.packets import SHOWN
 from videopipe.media.tables import packet_table
 
@@ -94,7 +95,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return clip
 
 
-def opened(name: str, path: Path, deadline: float | None = 60) -> Decoder:
+def opened(name: str, path: Path, deadline: float | None = 60) -> ChildDecoder:
     return open_decoder(name, path, probe(path), packet_table(path), threads=1, deadline=deadline)
 
 
@@ -106,7 +107,7 @@ def displayed(path: Path) -> tuple[list[int], list[int]]:
     return packets.tolist(), (table.ranks(packets) + hidden).tolist()
 
 
-def numbers(decoder: Decoder, packets: Sequence[int]) -> dict[int, int | None]:
+def numbers(decoder: ChildDecoder, packets: Sequence[int]) -> dict[int, int | None]:
     """What is read from the frames of ``packets``, asked for in small and in full size."""
     full = 3 * SIZE[0] // 2, SIZE[1]
     shown: list[Shown] = list(decoder.pictures([(p, ((64, 48), full)) for p in packets]))
@@ -190,11 +191,10 @@ def test_pictures_are_turned_as_they_should_be_seen(
     path.write_bytes(data)
     info = probe(path)
     full, half = (info.width, info.height), (info.width // 2, info.height // 2)
-    with opened("pyav", path) as reference, opened(back_end, path) as decoder:
+    with opened(back_end, path) as decoder:
         for sizes in ((half,), (full, half)):
-            ((_, expected),) = reference.pictures([(3, sizes)])
+            expected = fetch(info, [3.5 / 25] * len(sizes), [(h, w) for w, h in sizes]).frames
             ((_, shown),) = decoder.pictures([(3, sizes)])
-            assert expected
             assert shown
             for ours, theirs in zip(expected, shown, strict=True):
                 assert ours.shape == theirs.shape
@@ -227,6 +227,22 @@ def test_another_of_several_video_streams(back_end: str, tmp_path: Path) -> None
     assert back_end != "torchcodec"
 
 
+OTHER_PIXELS = {
+    "pq": ("transfer=smpte2084", "does not tone-map HDR video"),
+    "hlg": ("transfer=arib-std-b67", "does not tone-map HDR video"),
+    "interlaced": ("tff=1", "does not weave the fields of interlaced video"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_PIXELS)
+def test_what_would_look_different_is_refused(back_end: str, kind: str, tmp_path: Path) -> None:
+    parameters, what = OTHER_PIXELS[kind]
+    path = make_video(tmp_path / "a.mp4", seconds=0.2, options={"x264-params": parameters})
+    with pytest.raises(MediaError) as raised:
+        opened(back_end, path)
+    assert str(raised.value) == f"{path}: {back_end} {what}; use decode.backend=pyav."
+
+
 def test_damage_hides_no_more_than_its_group_and_shows_no_other_frame(
     back_end: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -254,12 +270,6 @@ def test_damage_hides_no_more_than_its_group_and_shows_no_other_frame(
     assert capfd.readouterr() == ("", "")
 
 
-def native(name: str, path: Path, deadline: float | None = 60) -> ChildDecoder:
-    decoder = opened(name, path, deadline)
-    assert isinstance(decoder, ChildDecoder)
-    return decoder
-
-
 def is_gone(pid: int) -> bool:
     """Ended, and no zombie either."""
     try:
@@ -273,7 +283,7 @@ def test_a_killed_child_is_one_error(back_end: str, clips: Callable[[str], Path]
     path = clips("h264")
     packets, _ = displayed(path)
     wanted = [(packet, ((640, 480),)) for packet in packets]
-    with native(back_end, path) as decoder:
+    with opened(back_end, path) as decoder:
         shown = decoder.pictures(wanted)
         next(shown)
         pid = decoder.pid
@@ -293,7 +303,7 @@ def test_a_child_that_hangs_is_ended_at_the_deadline(
 ) -> None:
     path = clips("h264")
     packets, _ = displayed(path)
-    with native(back_end, path, deadline=1.5) as decoder:
+    with opened(back_end, path, deadline=1.5) as decoder:
         shown = decoder.pictures([(packet, ((640, 480),)) for packet in packets])
         next(shown)
         pid = decoder.pid
@@ -313,7 +323,7 @@ def test_no_child_is_left_behind(back_end: str, clips: Callable[[str], Path]) ->
     path = clips("h264")
     packets, _ = displayed(path)
     files = len(list(Path("/dev/fd").iterdir()))
-    with native(back_end, path) as decoder:
+    with opened(back_end, path) as decoder:
         shown = decoder.pictures([(packet, (SIZE,)) for packet in packets])
         next(shown)
         abandoned = decoder.pid
@@ -372,10 +382,14 @@ BROKEN = {
         "decord cannot be imported (OSError: libdecord.so: no such file); install it again"
     ),
     "import os; os.abort()": "decord died of SIGABRT while it was loaded; install it again",
+    "import os; os.kill(os.getpid(), 40)": (  # a real-time signal, which has no name
+        "decord died of signal 40 while it was loaded; install it again"
+    ),
+    "import os; os._exit(3)": "decord died of exit 3 while it was loaded; install it again",
 }
 
 
-@pytest.mark.parametrize("code", BROKEN, ids=["missing", "broken", "dying"])
+@pytest.mark.parametrize("code", BROKEN, ids=["missing", "broken", "dying", "nameless", "leaving"])
 def test_a_back_end_that_does_not_work_here(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clips: Callable[[str], Path]
 ) -> None:
@@ -384,6 +398,73 @@ def test_a_back_end_that_does_not_work_here(
     with opened("decord", clips("h264")) as decoder, pytest.raises(ConfigError) as raised:
         next(decoder.pictures([(0, (SIZE,))]))
     assert str(raised.value) == f"{BROKEN[code]}, or use decode.backend=pyav."
+
+
+def test_a_child_that_is_silent_but_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("videopipe.media.backends.child._LET_GO", 0.5)
+    silent = "import os, sys, time; os.close(int(sys.argv[1])); time.sleep(60)"
+    stand_in(tmp_path, monkeypatch, decord=silent)
+    assert check("decord") == "decord died of SIGKILL while it was loaded; install it again."
+
+
+def test_opencv_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'cv2'\", name='cv2')"
+    stand_in(tmp_path, monkeypatch, cv2=missing)
+    assert check("opencv") == "opencv is not installed; pip install 'opencv-python>=4.10,<5'."
+
+
+GPU = """
+def set_num_threads(count): pass
+class cuda:
+    is_available = staticmethod(lambda: True)
+"""
+GPU_DECODER = """
+from types import SimpleNamespace
+import numpy
+class Picture(numpy.ndarray):
+    cpu = numpy = lambda self: self
+class VideoDecoder:
+    metadata = SimpleNamespace(begin_stream_seconds=0.0)
+    def __init__(self, *_, device, **__):
+        self.device = device
+        if device == {refused!r}:
+            raise RuntimeError("there is no such device")
+    def __len__(self):
+        return {count}
+    def get_frame_at(self, rank):
+        if self.device == "cuda" and rank >= {fails}:
+            raise RuntimeError("the device has failed")
+        picture = numpy.full((64, 96, 3), 50 + rank, numpy.uint8).view(Picture)
+        return SimpleNamespace(pts_seconds=rank / 25, data=picture)
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "fails", "devices"),
+    [("", COUNT, ["cuda"] * 3), ("", 1, ["cuda", "cpu", "cpu"]), ("cuda", 0, ["cpu"] * 3)],
+    ids=["works", "fails", "refused"],
+)
+def test_trouble_of_the_gpu_is_no_damage(
+    refused: str,
+    fails: int,
+    devices: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clips: Callable[[str], Path],
+) -> None:
+    code = GPU_DECODER.format(refused=refused, count=COUNT, fails=fails)
+    stand_in(tmp_path, monkeypatch, torch=GPU, torchcodec="", torchcodec__decoders=code)
+    packets, truth = displayed(clips("h264"))
+    wanted = [(packets[truth.index(rank)], (SIZE,)) for rank in range(3)]
+    seen = []
+    with opened("torchcodec", clips("h264")) as decoder:
+        for rank, (_, pictures) in enumerate(decoder.pictures(wanted)):
+            assert pictures
+            assert (pictures[0] == 50 + rank).all()
+            seen.append(decoder.device)
+    assert seen == devices
 
 
 def test_torchcodec_without_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +518,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def test_doctor_tries_the_back_ends(back_end: str) -> None:
     found = doctor._back_end(back_end)
     assert (found.name, found.status, found.fix) == (back_end, "ok", "")
-    assert found.found.endswith(" decodes")
+    assert re.search(" decodes on (cpu|cuda)$", found.found)
 
 
 def test_doctor_says_how_to_get_what_is_missing(
@@ -446,6 +527,7 @@ def test_doctor_says_how_to_get_what_is_missing(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     found = doctor._back_end("decord")
     assert (found.status, found.fix) == ("ok", "pip install 'videopipe[decord]'")
+    assert doctor._back_end("opencv").fix == "pip install 'opencv-python>=4.10,<5'"
     monkeypatch.undo()
     stand_in(tmp_path, monkeypatch, decord="raise OSError('a library is not there')")
     found = doctor._back_end("decord")

@@ -62,19 +62,25 @@ def _back_end(name: str) -> Check:
     from importlib.metadata import packages_distributions, version
     from importlib.util import find_spec
 
-    package = "cv2" if name == "opencv" else name
-    if find_spec(package) is None:
-        return Check(name, "ok", "not installed, nor needed", f"pip install 'videopipe[{name}]'")
+    from videopipe.media.backends import NATIVES
+
+    native = NATIVES[name]
+    if find_spec(native.module) is None:
+        return Check(name, "ok", "not installed, nor needed", f"pip install '{native.requirement}'")
     try:
-        _decode_a_sample(name)
+        device = _decode_a_sample(name)
     except VideopipeError as error:
         return Check(name, "warn", str(error))
-    distribution = packages_distributions()[package][0]
-    return Check(name, "ok", f"{distribution} {version(distribution)} decodes")
+    distribution = packages_distributions()[native.module][0]
+    return Check(name, "ok", f"{distribution} {version(distribution)} decodes on {device}")
 
 
-def _decode_a_sample(name: str) -> None:
-    """Make a video of flat greys, and see whether the back end shows the right one."""
+def _decode_a_sample(name: str) -> str:
+    """Make a video of flat greys, and see whether the back end shows the right one.
+
+    Returns:
+        What it was decoded on, ``cpu`` or ``cuda``.
+    """
     from tempfile import TemporaryDirectory
 
     import av
@@ -82,6 +88,7 @@ def _decode_a_sample(name: str) -> None:
 
     from videopipe.media import probe
     from videopipe.media.backends import open_decoder
+    from videopipe.media.reader import PyAvDecoder
     from videopipe.media.tables import packet_table
 
     with TemporaryDirectory() as folder:
@@ -92,11 +99,19 @@ def _decode_a_sample(name: str) -> None:
                 picture = np.full((64, 64, 3), grey, np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode(None))
-        info, table = probe(path), packet_table(path)
-        with open_decoder(name, path, info, table, threads=1, deadline=_SECONDS) as decoder:
-            ((_, shown),) = decoder.pictures([(2, ((32, 32),))])
+        table, wanted, device = packet_table(path), [(2, ((32, 32),))], "cpu"
+        if name == "pyav":
+            with PyAvDecoder(path, table) as decoder:
+                ((_, shown),) = decoder.pictures(wanted)
+        else:
+            with open_decoder(
+                name, path, probe(path), table, threads=1, deadline=_SECONDS
+            ) as native:
+                ((_, shown),) = native.pictures(wanted)
+                device = native.device
     if shown is None or abs(float(shown[0].mean()) - 160) > 10:
         raise MediaError(f"{name} does not show the right frame of a sample video.")
+    return device
 
 
 def _detectors(name: str) -> Check:
@@ -209,7 +224,7 @@ def _disk(name: str) -> Check:
 _REINSTALL = "pip install --force-reinstall videopipe"
 _CHECKS: tuple[tuple[str, Callable[[str], Check], str, bool], ...] = (
     ("python", _python, "", True),
-    ("decode", _decoder, "pip install 'av>=14'", True),
+    ("decode", _decoder, "pip install 'av>=17'", True),
     ("decord", _back_end, "Use decode.backend=pyav.", False),
     ("torchcodec", _back_end, "Use decode.backend=pyav.", False),
     ("opencv", _back_end, "Use decode.backend=pyav.", False),

@@ -16,7 +16,7 @@ from videopipe.media.container import MAX_PIXELS, opened, packets, video_stream
 from videopipe.media.packets import PacketTable, Seconds, Ticks
 from videopipe.media.partial import table_around
 from videopipe.media.picture import Turn, displayed
-from videopipe.media.remote import remote_id, source
+from videopipe.media.remote import location, remote_id
 from videopipe.media.subtitles import embedded_subtitles, find_subtitles
 from videopipe.media.tables import packet_table
 from videopipe.types import Location, Url, VideoInfo
@@ -42,13 +42,13 @@ def probe(path: Location | str) -> VideoInfo:
         MediaError: it cannot be read, is not a media file, is encrypted, has no video or no frame
             in it, or claims pictures of more than ``MAX_PIXELS``.
     """
-    path = source(path)
+    path = location(path)
     identity = remote_id(path) if isinstance(path, Url) else ""
     table = table_around(path, np.empty(0)) if isinstance(path, Url) else packet_table(path)
     with opened(path) as container:
         stream = video_stream(container, path)
         context = stream.codec_context
-        first = _first_frame(container, stream)
+        first = first_frame(container, stream)
         turn = Turn.of(first) if first else Turn()
         coded = (first.width, first.height) if first else (context.width, context.height)
         width, height = displayed(*coded, stream.sample_aspect_ratio)
@@ -88,7 +88,8 @@ def probe(path: Location | str) -> VideoInfo:
         )
 
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+def first_frame(container: InputContainer, stream: VideoStream) -> VideoFrame | None:
+    """The first frame of a newly opened video that can be decoded, if one comes soon."""
     import av
 
     context = stream.codec_context

@@ -10,7 +10,7 @@ from videopipe.media.backends.decord import Decord
 from videopipe.media.backends.native import Native, Source
 from videopipe.media.backends.opencv import OpenCV
 from videopipe.media.backends.torchcodec import TorchCodec
-from videopipe.media.decoder import Backend, Decoder
+from videopipe.media.decoder import Backend
 from videopipe.media.packets import PacketTable
 from videopipe.types import VideoInfo
 
@@ -46,8 +46,8 @@ def open_decoder(
     *,
     threads: int,
     deadline: float | None,
-) -> Decoder:
-    """The back end ``name`` on a local file.
+) -> ChildDecoder:
+    """The native back end ``name`` on a local file.
 
     Args:
         info: what :func:`~videopipe.media.probe` says of it.
@@ -58,14 +58,18 @@ def open_decoder(
     Raises:
         MediaError: the back end cannot be right on this file, or the file cannot be opened.
     """
-    if name == "pyav":
-        from videopipe.media.reader import PyAvDecoder
-
-        return PyAvDecoder(path, table, threads=threads)
     source = Source.of(path, info, table, threads)
-    reason = NATIVES[name].unfit(source)
-    if not table.seekable:
-        reason = "goes by a clock, and this file has none that can be used"
-    if reason:
+    if reason := _unfit(name, source, table):
         raise refusal(path, name, reason)
     return ChildDecoder(name, source, table, deadline)
+
+
+def _unfit(name: str, source: Source, table: PacketTable) -> str | None:
+    """Why the back end cannot be right on this file, as the end of a sentence."""
+    if not table.seekable:
+        return "goes by a clock, and this file has none that can be used"
+    if source.hdr:
+        return "does not tone-map HDR video"
+    if source.interlaced:
+        return "does not weave the fields of interlaced video"
+    return NATIVES[name].unfit(source)

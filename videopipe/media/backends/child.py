@@ -6,7 +6,6 @@ children, and they would run the user's main module again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
 import signal
@@ -87,10 +86,9 @@ class Child:
 
     def _dead(self) -> NoReturn:
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LET_GO)
-        code = self._process.returncode
-        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit {code}"
-        raise Died(how) from None
+            self._process.wait(_LET_GO)  # its own end says more than one by force
+        self.kill()
+        raise Died(_cause(self._process.returncode)) from None
 
 
 class ChildDecoder:
@@ -105,6 +103,8 @@ class ChildDecoder:
         self._name, self._source, self._table = name, source, table
         self._deadline = deadline
         self._child: Child | None = None
+        self.device = ""
+        """On which the last picture was decoded: ``cpu`` or ``cuda``."""
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +171,7 @@ class ChildDecoder:
         kind, content = child.receive(self._deadline)
         if kind != "shown":
             raise self._failure(content)
-        packet, pictures = content
+        packet, pictures, self.device = content
         return packet, pictures
 
     def _failure(self, what: str) -> MediaError:
@@ -196,6 +196,8 @@ def trouble(child: Child, name: str) -> str | None:
 
 def serve(line: int, name: str, native: type[Native]) -> None:
     """The child: load the back end, then show what is asked for until nobody asks any more."""
+    import fcntl  # not on Windows, where this module must be importable
+
     # Ctrl-C goes to the whole group: the parent decides what happens to its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The end of the parent closes stdin, and the signal of that ends even native code that hangs
@@ -216,14 +218,14 @@ def serve(line: int, name: str, native: type[Native]) -> None:
         try:
             native.load()
         except Exception as error:
-            send("unloaded", _unloaded(name, error))
+            send("unloaded", _unloaded(name, native, error))
             return
         send("loaded", None)
         try:
             decoder = native(pickle.load(file))
             while True:
                 for shown in decoder.pictures(pickle.load(file)):
-                    send("shown", shown)
+                    send("shown", (*shown, decoder.device))
         except (EOFError, ConnectionError):
             return
         except Unfit as reason:
@@ -232,12 +234,22 @@ def serve(line: int, name: str, native: type[Native]) -> None:
             send("failed", f"failed ({_line(error)})")
 
 
-def _unloaded(name: str, error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == name:
-        return f"{name} is not installed; pip install 'videopipe[{name}]'."
+def _unloaded(name: str, native: type[Native], error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == native.module:
+        return f"{name} is not installed; pip install '{native.requirement}'."
     if isinstance(error, Unfit):
         return f"{name} {error}."
     return f"{name} cannot be imported ({_line(error)}); install it again."
+
+
+def _cause(code: int | None) -> str:
+    """What a process died of, by its return code; ``None`` if even SIGKILL has not ended it."""
+    if code is None:
+        return "unknown causes"
+    if code >= 0:
+        return f"exit {code}"
+    names = {int(known): known.name for known in signal.Signals}
+    return names.get(-code, f"signal {-code}")
 
 
 def _line(error: Exception) -> str:

@@ -16,6 +16,8 @@ from videopipe.media.decoder import Picture, Shown, Size
 
 
 class Decord(Native):
+    module, requirement = "decord", "videopipe[decord]"
+
     @staticmethod
     def load() -> None:
         import decord  # noqa: F401

@@ -6,18 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videopipe.media import tonemap
 from videopipe.media.container import opened
 from videopipe.media.decoder import Picture, Shown, Size
 from videopipe.media.packets import PacketTable
 from videopipe.media.picture import Turn
+from videopipe.media.probe import first_frame
 from videopipe.types import VideoInfo
-
-_TRIES = 64  # packets; a decoder that has not shown a picture by then never will
 
 
 class Unfit(Exception):
@@ -40,7 +40,8 @@ class Source:
     ``first`` is the time of the first of ``frames`` displayed frames, ``keys`` are those of the key
     frames, ``zero`` is what FFmpeg takes for the start of the stream. ``alone`` says that there are
     no other videos but cover pictures; ``foremost`` is the stream stored first. ``uniform`` says
-    that frame n stands at n / rate.
+    that frame n stands at n / rate. ``hdr`` (PQ or HLG), ``interlaced`` and ``turn`` are those of
+    the first frame.
     """
 
     path: Path
@@ -56,6 +57,8 @@ class Source:
     keys: NDArray[np.float64]
     uniform: bool
     open_gop: bool
+    hdr: bool
+    interlaced: bool
     turn: Turn
     threads: int
 
@@ -66,7 +69,6 @@ class Source:
         Raises:
             NotFound, MediaError: as for ``opened``.
         """
-        import av
         from av.stream import Disposition
 
         tick = float(table.tick)
@@ -75,15 +77,7 @@ class Source:
             videos = container.streams.video
             moving = [s for s in videos if not s.disposition & Disposition.attached_pic]
             zero = (stream.start_time or 0) * tick
-            turn = Turn()
-            for _, packet in zip(range(_TRIES), container.demux(stream), strict=False):
-                try:
-                    frames = stream.codec_context.decode(packet if packet.size else None)
-                except av.FFmpegError:
-                    continue
-                if frames:
-                    turn = Turn.of(frames[0])
-                    break
+            frame = first_frame(container, stream)
             return cls(
                 path=path,
                 container=info.container,
@@ -98,7 +92,9 @@ class Source:
                 keys=info.keyframes + table.start * tick,
                 uniform=not info.variable_rate,
                 open_gop=table.open_gop,
-                turn=turn,
+                hdr=frame is not None and frame.color_trc in (tonemap.PQ, tonemap.HLG),
+                interlaced=frame is not None and frame.interlaced_frame,
+                turn=Turn.of(frame) if frame else Turn(),
                 threads=threads,
             )
 
@@ -113,7 +109,15 @@ class Source:
 
 
 class Native(ABC):
-    """A decoder that is not trusted with the process it runs in."""
+    """A decoder that is not trusted with the process it runs in.
+
+    ``module`` is what is imported and ``requirement`` what pip is asked for to have it; ``device``
+    is what it runs on, as torch names it.
+    """
+
+    module: ClassVar[str]
+    requirement: ClassVar[str]
+    device: str = "cpu"
 
     @staticmethod
     @abstractmethod

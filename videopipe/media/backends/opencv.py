@@ -22,6 +22,8 @@ _EXACT_SEEK = ("mov", "matroska")
 
 
 class OpenCV(Native):
+    module, requirement = "cv2", "opencv-python>=4.10,<5"
+
     @staticmethod
     def load() -> None:
         # So many packets of other streams may lie between two frames of a slide show.

@@ -17,6 +17,8 @@ from videopipe.media.decoder import Picture, Shown
 
 
 class TorchCodec(Native):
+    module, requirement = "torchcodec", "videopipe[torchcodec]"
+
     @staticmethod
     def load() -> None:
         try:
@@ -36,10 +38,10 @@ class TorchCodec(Native):
         torch.set_num_threads(source.threads)
         self._source = source
         self._turn = mirroring(source.turn)
-        self._decoder = self._on("cpu")
+        self._open("cpu")
         if torch.cuda.is_available():
             with suppress(RuntimeError):  # built without it, or not for this video
-                self._decoder = self._on("cuda")
+                self._open("cuda")
         if len(self._decoder) != source.frames:
             raise Unfit(f"counts {len(self._decoder)} frames where {source.frames} are displayed")
         if not source.same(self._decoder.metadata.begin_stream_seconds, source.first):
@@ -51,10 +53,10 @@ class TorchCodec(Native):
             pictures = None if picture is None else fitted_to(picture, target.sizes, self._turn)
             yield target.packet, pictures
 
-    def _on(self, device: str) -> Any:
+    def _open(self, device: str) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        return VideoDecoder(
+        self._decoder: Any = VideoDecoder(
             self._source.url,
             stream_index=self._source.stream,
             dimension_order="NHWC",
@@ -62,6 +64,7 @@ class TorchCodec(Native):
             device=device,
             seek_mode="exact",
         )
+        self.device = device
 
     def _frame(self, target: Target) -> Picture | None:
         for _ in range(2):  # the first error may be that of the frame asked for before
@@ -69,6 +72,9 @@ class TorchCodec(Native):
                 frame = self._decoder.get_frame_at(target.rank)
                 if self._source.same(frame.pts_seconds, target.time):
                     return np.asarray(frame.data.cpu().numpy(), np.uint8)
+        if self.device == "cuda":  # whose trouble it may be rather than the frame's
+            self._open("cpu")
+            return self._frame(target)
         if self._source.open_gop:
             raise Unfit("loses frames where groups of pictures are open, as in this file")
         return None  # an error, or another frame in place of what is damaged
