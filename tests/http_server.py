@@ -21,6 +21,7 @@ class WebServer:
     ``sent`` are the bytes of all answers' bodies, ``asked`` the requests for ranges that were
     answered. ``status`` refuses everything. ``faults`` is how many of the next requests for data
     are not answered as they should: by silence (``silent``) or by breaking off in the middle.
+    ``etag`` is that of all files, none if empty.
     """
 
     folder: Path
@@ -66,6 +67,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if self.headers.get("If-Match", served.etag) != served.etag:
+            self.send_response(412)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         size = file.stat().st_size
         begin, end = 0, size - 1
         found = RANGE.match(self.headers.get("Range", "")) if served.ranges else None
@@ -75,7 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
         if found:
             self.send_header("Content-Range", f"bytes {begin}-{end}/{size}")
         self.send_header("Content-Length", str(end - begin + 1))
-        self.send_header("ETag", served.etag)
+        if served.etag:
+            self.send_header("ETag", served.etag)
         self.end_headers()
         if not body:
             return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,15 @@ from test_times import edited
 from videos import draw_number, make_video, read_number
 
 from videopipe.errors import MediaError, NotFound
-from videopipe.media import fetch, fetch_each, find_subtitles, probe, read_subtitles, scan, source
+from videopipe.media import (
+    fetch,
+    fetch_each,
+    find_subtitles,
+    location,
+    probe,
+    read_subtitles,
+    scan,
+)
 from videopipe.media import remote as remote_files
 from videopipe.media.partial import table_around
 from videopipe.media.tables import packet_table
@@ -58,7 +68,7 @@ def small(path: Path, **arguments: Any) -> Path:
 @pytest.fixture(autouse=True)
 def _from_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is held from another test, and nothing waits for better times."""
-    monkeypatch.setattr(remote_files, "_blocks", remote_files._Blocks(1024))
+    monkeypatch.setattr(remote_files, "_blocks", remote_files._Recent(1024))
     monkeypatch.setattr(remote_files, "_PAUSES", (0.0, 0.0))
 
 
@@ -202,7 +212,7 @@ def test_a_scan_asks_for_everything_once(long: Path) -> None:
     ],
 )
 def test_urls_show_no_secrets(address: str, shown: str, name: str) -> None:
-    url = source(address)
+    url = location(address)
     assert isinstance(url, Url)
     assert (str(url), url.name, url.address) == (shown, name, address)
     assert "pw" not in repr(url) + str(url)
@@ -211,13 +221,13 @@ def test_urls_show_no_secrets(address: str, shown: str, name: str) -> None:
 
 def test_what_is_a_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert source("memory://x/a.mp4") == Url("memory://x/a.mp4")
+    assert location("memory://x/a.mp4") == Url("memory://x/a.mp4")
     (tmp_path / "memory:" / "x").mkdir(parents=True)
     (tmp_path / "memory:" / "x" / "a.mp4").touch()
-    assert source("memory://x/a.mp4") == Path("memory://x/a.mp4")
-    assert source("file:///tmp/a%20b.mp4") == Path("/tmp/a b.mp4")
-    assert source("c://films/a.mp4") == Path("c://films/a.mp4")
-    assert source(f"{'x' * 5000}.mp4") == Path(f"{'x' * 5000}.mp4")
+    assert location("memory://x/a.mp4") == Path("memory://x/a.mp4")
+    assert location("file:///tmp/a%20b.mp4") == Path("/tmp/a b.mp4")
+    assert location("c://films/a.mp4") == Path("c://films/a.mp4")
+    assert location(f"{'x' * 5000}.mp4") == Path(f"{'x' * 5000}.mp4")
 
 
 def test_the_id_follows_the_version(server: WebServer, tmp_path: Path) -> None:
@@ -226,6 +236,29 @@ def test_the_id_follows_the_version(server: WebServer, tmp_path: Path) -> None:
     assert probe(server.url("a.mp4")).video_id == first
     server.etag = '"2"'
     assert probe(server.url("a.mp4")).video_id != first
+
+
+@pytest.mark.parametrize(
+    ("etag", "count"), [("", 2000), ("", 1000), ("", 500), ('"1"', 2000), ('"1"', 500)]
+)
+def test_what_was_replaced_is_read_anew(
+    server: WebServer, tmp_path: Path, etag: str, count: int
+) -> None:
+    server.etag = etag
+    url = Url(server.url("a"))
+    for data in (b"old" * 1000, b"NEW" * count):
+        (tmp_path / "a").write_bytes(data)
+        assert remote_files.stamp(url)[0] == len(data)
+        with remote_files.reading(url) as file:
+            assert file.read(len(data) + 1) == data
+
+
+def test_without_a_version_only_the_id_stays(server: WebServer, tmp_path: Path) -> None:
+    small(tmp_path / "a.mp4")
+    server.etag = ""
+    url = server.url("a.mp4")
+    assert probe(url).video_id == probe(url).video_id
+    assert remote_files.stamp(Url(url)) != remote_files.stamp(Url(url))
 
 
 def test_subtitles_inside_are_read_and_none_are_looked_for_beside(
@@ -318,6 +351,43 @@ def test_a_server_that_gives_up_is_no_damaged_file(long: Path, name: str) -> Non
             fetch(info, [300.0])
         with pytest.raises(MediaError, match="answers 500"):
             list(fetch_each(info, [300.0]))
+
+
+def test_a_file_that_changes_after_it_was_probed(long: Path) -> None:
+    with web_server(long) as server:
+        info = probe(server.url("a.mp4"))
+        server.etag = '"2"'
+        with pytest.raises(MediaError, match=r"a\.mp4 has changed on the server; probe it again\."):
+            fetch(info, [300.0])
+        assert read_number(fetch(probe(info.path), [300.0]).frames[0]) == 1200
+
+
+def test_a_fault_of_a_driver_is_not_taken_for_one_of_http() -> None:
+    files = fsspec.filesystem("memory")
+    files.pipe("/faulty", b"some")
+    with remote_files.reading(Url("memory://faulty")) as file:
+        io.BytesIO.close(files.store["/faulty"])
+        with pytest.raises(OSError, match="this read failed"):
+            file.read(4)
+        fault, file.fault = file.fault, None
+    assert "cannot be read (ValueError)" in str(fault)
+
+
+def test_what_was_used_last_is_kept_by_threads() -> None:
+    recent: remote_files._Recent[int, int] = remote_files._Recent(2)
+
+    def use(seed: int) -> None:
+        for key in np.random.default_rng(seed).integers(0, 6, 3000).tolist():
+            recent.put(key, key)
+            assert recent.get(key) in (key, None)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(use, range(4)))
+    recent.put(6, 6)
+    recent.put(7, 7)
+    recent.put(6, 6)
+    recent.put(8, 8)
+    assert [recent.get(key) for key in (6, 7, 8)] == [6, None, 8]
 
 
 def test_an_address_where_nobody_listens(tmp_path: Path) -> None:

@@ -204,9 +204,9 @@ def frames(
     decode = resolve(config, overrides).config.decode
     from videopipe.answer import cut, write_frame
     from videopipe.errors import MediaError
-    from videopipe.media import fetch_each, source
+    from videopipe.media import fetch_each, location
 
-    place = source(video)
+    place = location(video)
     written = {}
     pictures = fetch_each(
         place,

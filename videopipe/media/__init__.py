@@ -5,7 +5,7 @@ from videopipe.media.decode import Scan, Span, fetch, fetch_each, scan, spans
 from videopipe.media.discover import Found, find_videos
 from videopipe.media.packets import PacketTable
 from videopipe.media.probe import probe
-from videopipe.media.remote import source
+from videopipe.media.remote import location
 from videopipe.media.subtitles import (
     SUBTITLE_SUFFIXES,
     find_subtitles,
@@ -25,12 +25,12 @@ __all__ = [
     "fetch_each",
     "find_subtitles",
     "find_videos",
+    "location",
     "packet_table",
     "probe",
     "read_subtitles",
     "remember",
     "same_language",
     "scan",
-    "source",
     "spans",
 ]

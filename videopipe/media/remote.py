@@ -12,8 +12,9 @@ from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from time import sleep
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 from videopipe import types
 from videopipe.errors import MediaError, NotFound, VideopipeError
@@ -27,10 +28,13 @@ _REMEMBERED = 16  # files whose size and version are known
 _SILENCE = 20.0  # seconds without a byte after which a server is given up
 _LONGEST = 120.0  # seconds that an answer may take in all
 _PAUSES = (0.2, 1.0)  # seconds before trying again what may have been a passing fault
+_HEADERS = {"Accept-Encoding": "identity"}
 _VERSION = ("etag", "content-md5", "md5", "last-modified", "lastmodified", "mtime", "created")
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
-def source(name: str | Location) -> Location:
+def location(name: str | Location) -> Location:
     """What a user's text names: a local file if there is one of that name, else a URL if it is one.
 
     ``file://`` URLs are local files.
@@ -45,18 +49,20 @@ def source(name: str | Location) -> Location:
     return Url(name)
 
 
-def stamp(location: Location) -> tuple[int, int]:
+def stamp(path: Location) -> tuple[int, int]:
     """Size in bytes and a number that changes with the content; for a URL as its server says now.
+
+    Where the server tells neither ETag nor time, the number is another one each time.
 
     Raises:
         NotFound, MediaError: as for :func:`reading`.
     """
-    if isinstance(location, Path):
-        return types.stamp(location)
+    if isinstance(path, Path):
+        return types.stamp(path)
     from hashlib import sha256
 
-    remote = _look_up(location)
-    return remote.size, int(sha256(remote.version.encode()).hexdigest()[:15], 16)
+    remote = _look_up(path)
+    return remote.size, int(sha256(remote.state.encode()).hexdigest()[:15], 16)
 
 
 def remote_id(url: Url) -> str:
@@ -73,7 +79,11 @@ def remote_id(url: Url) -> str:
 
 @contextmanager
 def reading(url: Url) -> Iterator[RemoteFile]:
-    """The file at ``url``, for as long as the context lasts.
+    """The file at ``url``, for as long as the context lasts, in the version that was found last.
+
+    One that was replaced meanwhile is an error, if it comes by HTTP with a strong ETag from a
+    server that heeds If-Match. Otherwise it is not noticed, and old parts that are held may be
+    mixed with new ones until it is probed again.
 
     Raises:
         NotFound: the server does not have it.
@@ -93,12 +103,18 @@ def reading(url: Url) -> Iterator[RemoteFile]:
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A file that was found: ``path`` in the file system ``files``, ``size`` in bytes."""
+    """A file that was found: ``path`` in the file system ``files``, ``size`` in bytes.
+
+    ``version`` is all that its server tells of it, maybe nothing; ``state`` then is of this one
+    look-up. ``etag`` is a strong one of HTTP, else empty.
+    """
 
     files: Any
     path: str
     size: int
     version: str
+    state: str
+    etag: str
 
 
 class RemoteFile:
@@ -146,9 +162,9 @@ class RemoteFile:
 
     def _block(self, number: int) -> bytes:
         """Asks for as many blocks more as are held right before, so a long stretch needs few."""
-        file = self._url, self._remote.version
+        file = self._url, self.size, self._remote.state
         block = _blocks.get((file, number))
-        if block is not None:
+        if block is not None and len(block) == min(_BLOCK, self.size - number * _BLOCK):
             return block
         before = 0
         while before < _MOST and (file, number - before - 1) in _blocks:
@@ -172,40 +188,43 @@ class RemoteFile:
                 if len(data) == stop - start:
                     return data
                 raise ConnectionError("fewer bytes came than were asked for")
-            except ValueError:  # the server sent more than it was asked for
-                raise _no_ranges(self._url) from None
             except Exception as error:  # whatever the drivers of fsspec raise
+                if isinstance(error, ValueError) and _is_http(self._url):
+                    # The server sent more than it was asked for.
+                    raise _no_ranges(self._url) from None
                 if pause is None or not _may_pass(error):
                     raise _said(self._url, error) from None
                 sleep(pause)
         raise AssertionError
 
 
-class _Blocks:
-    """The blocks used last; safe for threads."""
+class _Recent(Generic[_Key, _Value]):
+    """What was used last, ``most`` of it; safe for threads."""
 
     def __init__(self, most: int) -> None:
         self._most, self._lock = most, Lock()
-        self._held: OrderedDict[Any, bytes] = OrderedDict()
+        self._held: OrderedDict[_Key, _Value] = OrderedDict()
 
-    def __contains__(self, key: Any) -> bool:
+    def __contains__(self, key: _Key) -> bool:
         return key in self._held
 
-    def get(self, key: Any) -> bytes | None:
+    def get(self, key: _Key) -> _Value | None:
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)
             return self._held.get(key)
 
-    def put(self, key: Any, block: bytes) -> None:
+    def put(self, key: _Key, value: _Value) -> None:
         with self._lock:
-            self._held[key] = block
+            self._held[key] = value
+            self._held.move_to_end(key)
             while len(self._held) > self._most:
                 self._held.popitem(last=False)
 
 
-_blocks = _Blocks(_HELD)
-_found: OrderedDict[Url, _Remote] = OrderedDict()
+# A block is known by its file's address, size and state, and its number in it.
+_blocks: _Recent[tuple[tuple[Url, int, str], int], bytes] = _Recent(_HELD)
+_found: _Recent[Url, _Remote] = _Recent(_REMEMBERED)
 
 
 def _known(url: Url) -> _Remote:
@@ -236,16 +255,25 @@ def _look_up(url: Url) -> _Remote:
         raise MediaError(f"{url} is empty (0 bytes).")
     named = {key.lower(): value for key, value in facts.items()}
     version = " ".join(str(named[key]) for key in _VERSION if named.get(key))
-    _found[url] = remote = _Remote(files, path, int(facts["size"]), version)
-    _found.move_to_end(url)
-    while len(_found) > _REMEMBERED:
-        _found.popitem(last=False)
+    etag = facts.get("ETag", "") if _is_http(url) else ""
+    remote = _Remote(
+        files=files,
+        path=path,
+        size=int(facts["size"]),
+        version=version,
+        state=version or uuid4().hex,
+        etag=etag if etag.startswith('"') else "",
+    )
+    _found.put(url, remote)
     return remote
 
 
 def _open(url: Url, remote: _Remote) -> Any:
-    # With the size it need not ask the server once more; other drivers than HTTP's may not take it.
-    known = {"size": remote.size} if _is_http(url) else {}
+    known: dict[str, Any] = {}  # drivers other than HTTP's may not take any of it
+    if _is_http(url):
+        known["size"] = remote.size  # spares asking the server once more
+        if remote.etag:
+            known["headers"] = _HEADERS | {"If-Match": remote.etag}
     return remote.files.open(remote.path, "rb", block_size=_BLOCK, cache_type="none", **known)
 
 
@@ -255,7 +283,7 @@ def _options(url: Url) -> dict[str, Any]:
     from aiohttp import ClientTimeout
 
     timeout = ClientTimeout(total=_LONGEST, sock_connect=_SILENCE, sock_read=_SILENCE)
-    return {"client_kwargs": {"timeout": timeout}, "headers": {"Accept-Encoding": "identity"}}
+    return {"client_kwargs": {"timeout": timeout}, "headers": _HEADERS}
 
 
 def _is_http(url: Url) -> bool:
@@ -286,6 +314,8 @@ def _said(url: Url, error: BaseException) -> VideopipeError:
         HTTPStatus.FORBIDDEN,
     ):
         return MediaError(f"{url} may not be read: the server refuses it without permission.")
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return MediaError(f"{url} has changed on the server; probe it again.")
     if status is not None:
         return MediaError(f"{url} cannot be read: the server answers {status}; try again later.")
     if isinstance(error, TimeoutError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from videopipe.errors import MediaError, NotFound
 from videopipe.media.container import opened
 from videopipe.media.cues import Cue, ass_text, cleaned, decoded, parse
-from videopipe.media.remote import source
+from videopipe.media.remote import location
 from videopipe.types import Location, SubtitleTrack, TimedText, Url, VideoInfo
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def find_subtitles(path: Location | str) -> tuple[SubtitleTrack, ...]:
     The language is guessed from the part between the two names; what else stands there is the
     title. Beside a URL nothing is looked for.
     """
-    path = source(path)
+    path = location(path)
     if isinstance(path, Url):
         return ()
     try:
