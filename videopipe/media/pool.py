@@ -47,7 +47,7 @@ def in_order(
                 yield from decoder.pictures(piece)
         return
     todo, lock, stop = iter(pieces), Lock(), Event()
-    room = Semaphore(workers + 1)  # pieces in work or waiting to be taken
+    room = Semaphore(2 * workers + 2)  # pieces in work or waiting to be taken
     line: Queue[_Out | None] = Queue()
     signs = 0  # of life
 
