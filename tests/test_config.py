@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from videopipe.config import Config, declared, load, to_yaml
 from videopipe.errors import ConfigError
+from videopipe.media.decoder import Backend
+from videopipe.media.exactness import AutoExactness
 
 ROOT = Path(__file__).parents[1]
 
@@ -96,3 +99,10 @@ def test_any_override_is_taken_or_refused_in_words(key: str, text: str) -> None:
     except ConfigError:
         return
     assert origins[key] == "--set"
+
+
+def test_names_of_decoding_are_those_of_media() -> None:
+    """The configuration writes them out again, so that it need not import what decodes."""
+    kinds = {key: set(get_args(kind)) for key, _, kind in declared()}
+    assert kinds["scan.exactness"] == set(get_args(AutoExactness))
+    assert kinds["decode.backend"] == set(get_args(Backend))

@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, Self, get_args, overload
+from typing import Self, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import ConfigError, MediaError
 from videopipe.media.decoder import Backend, Decoder, Picture, Shown, Size
-from videopipe.media.exactness import Aim, Exactness, aim
+from videopipe.media.exactness import Aim, AutoExactness, aim
 from videopipe.media.packets import Indices, PacketTable, Run, Seconds, plan
 from videopipe.media.partial import table_around
 from videopipe.media.picture import fitted
@@ -69,7 +69,7 @@ def scan(
     rate: float = 1.0,
     short_side: int = 224,
     *,
-    exactness: Exactness | Literal["auto"] = "exact",
+    exactness: AutoExactness = "exact",
     start: float = 0.0,
     end: float | None = None,
     batch_size: int = 32,
@@ -123,7 +123,7 @@ def spans(
     count: int,
     rate: float = 1.0,
     *,
-    exactness: Exactness | Literal["auto"] = "exact",
+    exactness: AutoExactness = "exact",
 ) -> list[Span]:
     """The video in ``count`` parts of equal cost, so that several workers can scan it.
 
@@ -390,10 +390,9 @@ def _goal(
     rate: float,
     start: float,
     end: float | None,
-    exactness: Exactness | Literal["auto"],
+    exactness: AutoExactness,
 ) -> Aim:
-    if exactness != "auto":
-        _known("exactness", exactness, get_args(Exactness))
+    _known("exactness", exactness, get_args(AutoExactness))
     if not (rate > 0 and math.isfinite(rate)):
         raise ConfigError(f"rate must be above 0 and finite; got {rate:g}.")
     stop = table.duration if end is None else min(end, table.duration)

@@ -10,6 +10,7 @@ import numpy as np
 from videopipe.media.packets import IDLE, Indices, PacketTable, Seconds, Ticks, latest
 
 Exactness = Literal["exact", "nonref", "keyframe"]
+AutoExactness = Literal[Exactness, "auto"]
 _CHEAPEST_FIRST: tuple[Exactness, ...] = ("keyframe", "nonref", "exact")
 
 
@@ -32,7 +33,7 @@ class Aim:
 def aim(
     table: PacketTable,
     times: Seconds,
-    exactness: Exactness | Literal["auto"],
+    exactness: AutoExactness,
     *,
     tolerance: float = 0.0,
 ) -> Aim:
