@@ -90,6 +90,74 @@ class EmbedConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptionsConfig:
+    """Captions of clips, written by the model of the section below."""
+
+    by: Literal["none", "vlm"] = _key("none", "vlm: the model looks at each clip")
+    frames: int = _key(8, "frames of a clip that the model sees", 1, 1024)
+    tokens: int = _key(1024, "visual tokens of a clip at most", 1, 1_000_000)
+    max_new_tokens: int = _key(128, "length of a caption at most, tokens", 1, 100_000)
+    batch: int = _key(4, "clips captioned at once", 1, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class AsrConfig:
+    """Speech to text, for videos without subtitles."""
+
+    model: str | None = _key(
+        None, "speech-recognition model, hub name or folder, e.g. openai/whisper-small; null: none"
+    )
+    language: str | None = _key(None, "language code of the speech, e.g. en; null: detected")
+    batch: int = _key(8, "stretches of speech transcribed at once", 1, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """The video MLLM that answers, and captions where asked to."""
+
+    name: str | None = _key(
+        None,
+        "hub name or folder of a video MLLM, or openai:MODEL on a server; "
+        "null: quote the library",
+    )
+    base_url: str | None = _key(
+        None, "OpenAI-compatible server, e.g. http://localhost:8000/v1; null: OPENAI_BASE_URL"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = _key(
+        "auto", "auto: as saved on a GPU, float32 on a CPU"
+    )
+    device: str = _key("auto", "auto, cpu, cuda, cuda:0, ... (device_map of transformers)")
+    attention: str = _key("auto", "attn_implementation of transformers, e.g. flash_attention_2")
+    quantize: Literal["none", "8bit", "4bit"] = _key("none", "needs bitsandbytes and a GPU")
+    trust_remote_code: bool = _key(False, "run code that comes with a checkpoint")
+    max_new_tokens: int = _key(512, "length of an answer at most, tokens", 1, 100_000)
+    time_limit_seconds: float = _key(300.0, "an answer that takes longer is cut off", 0.001)
+    timeout_seconds: float = _key(60.0, "a server that is silent for this long is asked again", 0.1)
+    retries: int = _key(3, "how often a server is asked again", 0, 20)
+    concurrency: int = _key(4, "requests to a server at once", 1, 256)
+    send: Literal["images", "video"] = _key("images", "how a server gets frames")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetConfig:
+    """How much may enter the model's sequence."""
+
+    tokens: int = _key(4096, "visual tokens, never exceeded", 1, 10_000_000)
+    frames: int = _key(64, "frames at most", 1, 100_000)
+    text_tokens: int = _key(2048, "tokens of subtitles, captions and on-screen text", 0, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class CompressConfig:
+    """What makes many visual tokens few before they enter the sequence."""
+
+    method: str = _key(
+        "auto", "none, pool, uniform; auto: none where the model takes any resolution, else pool"
+    )
+    ratio: float = _key(4.0, "visual tokens encoded for each that is kept", 1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
 class RetrieveConfig:
     """Which clips a question is answered from."""
 
@@ -157,6 +225,11 @@ class Config:
     ocr: OcrConfig = field(default_factory=OcrConfig)
     facts: FactsConfig = field(default_factory=FactsConfig)
     embed: EmbedConfig = field(default_factory=EmbedConfig)
+    captions: CaptionsConfig = field(default_factory=CaptionsConfig)
+    asr: AsrConfig = field(default_factory=AsrConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    compress: CompressConfig = field(default_factory=CompressConfig)
     retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
@@ -164,8 +237,21 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def index_hash(self) -> str:
-        """Digest of the settings that decide what the library holds for a video."""
-        return _digest({name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS})
+        """Digest of the settings that decide what the library holds for a video.
+
+        Captions and speech count once they are asked for, and so does who makes them.
+        """
+        tree = {name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS}
+        if self.captions.by != "none":
+            model = self.model
+            tree["captions"] = asdict(self.captions) | {
+                "model": model.name,
+                "base_url": model.base_url,
+                "quantize": model.quantize,
+            }
+        if self.asr.model is not None:
+            tree["asr"] = {"model": self.asr.model, "language": self.asr.language}
+        return _digest(tree)
 
     def hash(self) -> str:
         """Digest of every setting; stands in each answer."""

@@ -18,8 +18,8 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-Source = Literal["caption", "subtitle", "ocr", "facts"]
-SOURCES: tuple[Source, ...] = ("caption", "subtitle", "ocr", "facts")
+Source = Literal["caption", "subtitle", "asr", "ocr", "facts"]
+SOURCES: tuple[Source, ...] = ("caption", "subtitle", "asr", "ocr", "facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class ClipText:
 
     ``lines`` are the timed lines that ``text`` was made of, so that an answer can cite the second
     and not only the clip. ``embedding`` is a unit vector, float32 ``[D]``, once the text has been
-    embedded.
+    embedded. ``model`` names the model that wrote a caption or heard speech.
     """
 
     clip: Clip
@@ -246,6 +246,7 @@ class ClipText:
     lines: tuple[TimedText, ...]
     language: str | None = None
     embedding: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
