@@ -37,16 +37,27 @@ CORPUS = (
     "what happens in the video ? describe the picture , the colours and the words on the screen . ",
     "a red car stands on the street ; two people talk and then they leave the house together . ",
     "You are a helpful assistant . You are provided the following series of frames from a video . ",
-    "user assistant system model User Assistant System USER ASSISTANT Human Question Answer Option ",
+    "user assistant system model User Assistant System USER ASSISTANT Question Answer Option ",
     "Frame1: Frame2: Frame from 00:00: 00:05: Time 0.0s: 12.5s: <0.2 seconds> 0123456789 A B C D ",
     "select the best answer to the following question from the subtitles and the frames . yes no ",
 )
 
 QWEN_TOKENS = (
-    "<|endoftext|> <|im_start|> <|im_end|> <|object_ref_start|> <|object_ref_end|> <|box_start|> "
-    "<|box_end|> <|quad_start|> <|quad_end|> <|vision_start|> <|vision_end|> <|vision_pad|> "
-    "<|image_pad|> <|video_pad|>"
-).split()
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 
 QWEN_CONTENT = (
     "{%- macro render(content) -%}{%- if content is string -%}{{ content }}{%- else -%}"
@@ -505,7 +516,7 @@ _FAMILIES = {
     "qwen2_vl": Family(
         "Qwen2VLProcessor",
         QWEN2_TEMPLATE,
-        tuple(QWEN_TOKENS),
+        QWEN_TOKENS,
         "<|im_end|>",
         "<|endoftext|>",
         _qwen2_vl,
@@ -516,7 +527,7 @@ _FAMILIES = {
     "qwen2_5_vl": Family(
         "Qwen2_5_VLProcessor",
         QWEN2_TEMPLATE,
-        tuple(QWEN_TOKENS),
+        QWEN_TOKENS,
         "<|im_end|>",
         "<|endoftext|>",
         _qwen2_5_vl,
@@ -527,7 +538,7 @@ _FAMILIES = {
     "qwen3_vl": Family(
         "Qwen3VLProcessor",
         QWEN3_TEMPLATE,
-        tuple(QWEN_TOKENS),
+        QWEN_TOKENS,
         "<|im_end|>",
         "<|endoftext|>",
         _qwen3_vl,
@@ -720,7 +731,7 @@ _FAMILIES = {
     "video_llama_3": Family(
         "VideoLlama3Processor",
         VIDEO_LLAMA_3_TEMPLATE,
-        tuple(QWEN_TOKENS),
+        QWEN_TOKENS,
         "<|im_end|>",
         "<|endoftext|>",
         _video_llama_3,
@@ -833,6 +844,8 @@ _FAMILIES = {
 }
 
 FAMILIES: tuple[str, ...] = tuple(_FAMILIES)
+# Gemma3 scales embeddings up and attention down: left alone, the last token decides the next.
+ATTENTION_GAINS = ("q_norm.weight", "post_attention_layernorm.weight")
 EXTRA_ENDS = {"gemma3": ("<end_of_turn>",), "glm4v": ("<|user|>", "<|observation|>")}
 
 
@@ -910,8 +923,10 @@ def _noise(config: Any, seed: int) -> Any:
                     continue
                 if weight.ndim < 2:
                     weight.add_(torch.randn_like(weight), alpha=0.1)
+                    if config.model_type == "gemma3" and name.endswith(ATTENTION_GAINS):
+                        weight.add_(2)
                 elif "embed" in name and "proj" not in name and weight.ndim == 2:
-                    weight.normal_(0, 0.1)
+                    weight.normal_(0, 0.02 if config.model_type == "gemma3" else 0.1)
                 else:
                     weight.normal_(0, 1.5 / weight[0].numel() ** 0.5)
     return model.eval()
