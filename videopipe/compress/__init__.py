@@ -1,0 +1,21 @@
+"""Training-free token compressors: visual tokens and a number to a map. Imports nothing heavier
+than torch, and knows no model."""
+
+from videopipe.compress.none import Nothing
+from videopipe.compress.pool import GridPool
+from videopipe.compress.registry import Compressor, compress, method, methods, register
+from videopipe.compress.tokens import TokenMap, VisualTokens
+from videopipe.compress.uniform import Uniform
+
+__all__ = [
+    "Compressor",
+    "GridPool",
+    "Nothing",
+    "TokenMap",
+    "Uniform",
+    "VisualTokens",
+    "compress",
+    "method",
+    "methods",
+    "register",
+]

@@ -1,0 +1,171 @@
+"""The visual tokens of a video, and the sparse linear map that makes fewer of them.
+
+Every training-free compressor answers with a :class:`TokenMap`: pruning is one entry of weight 1 a
+row, merging rows that sum to 1. The same map is applied to whatever the model attaches to a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class VisualTokens:
+    """``N`` tokens of one video as the language model would see them, in its order.
+
+    ``x`` is ``[N, D]``. ``pos`` is float32 ``[N, 3]``: row ``(t, h, w)`` of a token in ``grid``,
+    counted in tokens; a token that stands for no place (a class token, a line break) has
+    ``h = w = -1``. ``times`` is float64 ``[T]``: the second of each step of the grid. ``levels``
+    are more features of the same tokens, ``[N, D]`` each (DeepStack). ``signals`` are by name
+    what a compressor asked for, ``[N]`` or ``[N, d]`` (``recv:-1``: attention received in the last
+    block of the vision tower; ``key:-1``: its keys). ``frame_times`` are the seconds of the frames
+    behind ``times``, where several make one step.
+
+    Raises:
+        ValueError: lengths that do not fit each other.
+    """
+
+    x: Tensor
+    pos: Tensor
+    grid: tuple[int, int, int]
+    times: Tensor
+    levels: tuple[Tensor, ...] = ()
+    signals: Mapping[str, Tensor] = field(default_factory=dict)
+    frame_times: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.x)
+        rows = [self.pos, *self.levels, *self.signals.values()]
+        if any(len(row) != n for row in rows) or len(self.times) != self.grid[0]:
+            raise ValueError(f"the parts of {n} visual tokens of grid {self.grid} do not fit")
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __repr__(self) -> str:
+        return f"VisualTokens({len(self)} of grid {self.grid}, signals={sorted(self.signals)})"
+
+    @cached_property
+    def placed(self) -> Tensor:
+        """Bool ``[N]``: the tokens that stand for a place in the grid."""
+        return self.pos[:, 1] >= 0
+
+    def take(self, rows: Tensor) -> VisualTokens:
+        """The tokens ``rows`` (indices or bools), with all that hangs on them."""
+        return replace(
+            self,
+            x=self.x[rows],
+            pos=self.pos[rows],
+            levels=tuple(level[rows] for level in self.levels),
+            signals={name: signal[rows] for name, signal in self.signals.items()},
+        )
+
+
+@dataclass(frozen=True)
+class TokenMap:
+    """A linear map from ``tokens_in`` tokens to ``K``, as entries ``(src, dst, weight)``.
+
+    ``src``, ``dst`` int64 ``[E]``, ``weight`` float32 ``[E]``. ``pos`` is float32 ``[K, P, 3]``,
+    the positions ``(t, h, w)`` a row stands for. ``host`` int64 ``[K]`` is one real token of each
+    row, ascending: the row takes its place in the sequence.
+
+    Raises:
+        ValueError: a row without an entry, hosts that repeat or are out of order, rows that go
+            back in time, or weights that are not finite.
+    """
+
+    src: Tensor
+    dst: Tensor
+    weight: Tensor
+    pos: Tensor
+    host: Tensor
+    tokens_in: int
+
+    def __post_init__(self) -> None:
+        rows = len(self.host)
+        wrong = None
+        if not len(self.src) == len(self.dst) == len(self.weight) or self.pos.shape[0] != rows:
+            wrong = "its parts differ in length"
+        elif not torch.equal(torch.unique(self.dst), torch.arange(rows, device=self.dst.device)):
+            wrong = "a row has no entry"
+        elif len(self.src) and not 0 <= int(self.src.min()) <= int(self.src.max()) < self.tokens_in:
+            wrong = "it names tokens that are not there"
+        elif not bool((self.host.diff() > 0).all()):
+            wrong = "its hosts are not in ascending order, each once"
+        elif not bool(torch.isfinite(self.weight).all()):
+            wrong = "a weight is not finite"
+        elif not bool((self.pos[:, 0, 0].diff() >= 0).all()):
+            wrong = "its rows go back in time"
+        if wrong:
+            raise ValueError(f"not a token map: {wrong}")
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __repr__(self) -> str:
+        return f"TokenMap({self.tokens_in} -> {len(self)}, entries={len(self.src)})"
+
+    @classmethod
+    def keep(cls, rows: Tensor, pos: Tensor) -> TokenMap:
+        """Prune: keep the tokens ``rows`` (ascending) of those at ``pos`` ``[N, 3]``."""
+        k = len(rows)
+        return cls(
+            src=rows,
+            dst=torch.arange(k, device=rows.device),
+            weight=torch.ones(k, device=rows.device),
+            pos=pos[rows].unsqueeze(1),
+            host=rows,
+            tokens_in=len(pos),
+        )
+
+    @cached_property
+    def is_pruning(self) -> bool:
+        """Whether each row is one token, unchanged."""
+        return len(self.src) == len(self) and bool((self.weight == 1).all())
+
+    def apply(self, x: Tensor) -> Tensor:
+        """``[N, ...]`` to ``[K, ...]`` in the type of ``x``; sums are taken in float32.
+
+        Raises:
+            ValueError: ``x`` has another number of rows.
+        """
+        if len(x) != self.tokens_in:
+            raise ValueError(f"a map of {self.tokens_in} tokens was given {len(x)}")
+        src, dst = self.src.to(x.device), self.dst.to(x.device)
+        if self.is_pruning:
+            return x[src[dst.argsort()]]
+        weight = self.weight.to(x.device).view(-1, *[1] * (x.dim() - 1))
+        out = torch.zeros(len(self), *x.shape[1:], dtype=torch.float32, device=x.device)
+        return out.index_add_(0, dst, x[src].float() * weight).to(x.dtype)
+
+    def to_dense(self) -> Tensor:
+        """The map as a float32 matrix ``[K, N]``."""
+        dense = torch.zeros(len(self), self.tokens_in, device=self.weight.device)
+        return dense.index_put_((self.dst, self.src), self.weight, accumulate=True)
+
+    def then(self, other: TokenMap) -> TokenMap:
+        """This map followed by ``other``: the matrix product ``other @ self``.
+
+        Positions and order are those of ``other``; hosts are the first map's.
+
+        Raises:
+            ValueError: ``other`` does not start from as many tokens as this one leaves.
+        """
+        if other.tokens_in != len(self):
+            raise ValueError(f"{other!r} cannot follow {self!r}")
+        product = torch.sparse.mm(other._sparse(), self._sparse()).coalesce()
+        dst, src = product.indices()
+        return TokenMap(
+            src, dst, product.values(), other.pos, self.host[other.host], self.tokens_in
+        )
+
+    def _sparse(self) -> Tensor:
+        where = torch.stack([self.dst, self.src])
+        return torch.sparse_coo_tensor(
+            where, self.weight, (len(self), self.tokens_in), check_invariants=False
+        )

@@ -1,0 +1,321 @@
+"""Any video MLLM of transformers behind one interface.
+
+    model = load("Qwen/Qwen3-VL-2B-Instruct")
+    tokens = model.encode(fetch("lecture.mp4", [1.0, 2.0, 3.0]))
+    reply = model.generate("What is on the board?", tokens, compress("pool", tokens, 128))
+
+One model belongs to one thread at a time: transformers keeps state on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import StoppingCriteria, TextStreamer
+
+from videopipe.compress import TokenMap, VisualTokens
+from videopipe.errors import ModelError
+from videopipe.mllm.encoder import Encoder
+from videopipe.mllm.families import family_of
+from videopipe.mllm.load import Checkpoint, load_checkpoint
+from videopipe.mllm.pixels import Packing
+from videopipe.mllm.prompt import Prompt, PromptWriter, Shot
+from videopipe.mllm.reply import Reply
+from videopipe.mllm.sequence import Sequenced, batch, sequence
+from videopipe.mllm.stopping import Guards
+from videopipe.types import FrameBatch
+
+Clips = VisualTokens | Sequence[VisualTokens]
+Maps = TokenMap | Sequence[TokenMap | None] | None
+OnText = Callable[[str], None]
+
+
+def load(name: str, **options: Any) -> VideoMLLM:
+    """Load a video MLLM by hub name or folder.
+
+    Args:
+        name: a hub name, e.g. ``Qwen/Qwen3-VL-2B-Instruct``, or a folder.
+        **options: ``dtype``, ``device``, ``attention``, ``quantize``, ``trust_remote_code``, as in
+            the configuration (section ``model``).
+
+    Raises:
+        ModelError: not there, not in reach, too large, damaged, or of no supported family.
+    """
+    return VideoMLLM(load_checkpoint(name, accepts=family_of, **options))
+
+
+class VideoMLLM:
+    """A loaded model: frames to visual tokens, and prompts with these to text."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.name = checkpoint.name
+        self.reason = checkpoint.reason
+        self.model = checkpoint.model
+        self.tokenizer = checkpoint.tokenizer
+        self.family = family_of(checkpoint.config)
+        settings = checkpoint.processing
+        # Older checkpoints describe pictures only, and mean their videos, too.
+        own = settings["images"] | (settings["videos"] if self.family.items == "video" else {})
+        self.packing = Packing.of(self.family, checkpoint.config, own)
+        self.writer = PromptWriter(
+            self.family, self.tokenizer, checkpoint.config, self.packing.step
+        )
+        self.encoder = Encoder(self.model, self.packing)
+
+    def encode(
+        self,
+        frames: FrameBatch,
+        *,
+        size: tuple[int, int] | None = None,
+        needs: Sequence[str] = (),
+    ) -> VisualTokens:
+        """Run the frames of one clip through the vision tower.
+
+        Args:
+            frames: uint8 RGB of any size; times in seconds.
+            size: height and width to resize to; None for what the family's own processor would
+                choose. Multiples of ``packing.cell`` where the family takes any size, else its own.
+            needs: signals to collect on the way, see ``videopipe.mllm.vision``.
+
+        Raises:
+            ValueError: no frames, or a size that this model does not take.
+            ConfigError: a signal that its vision tower does not give.
+            ModelError: out of memory.
+        """
+        if not len(frames):
+            raise ValueError("there is nothing to encode: the clip has no frames")
+        asked = size or self.packing.official_size(len(frames), *frames.frames.shape[1:3])
+        cell = self.packing.cell if self.family.any_size else 0
+        fits = (
+            min(asked) >= cell and not any(side % cell for side in asked)
+            if cell
+            else (asked == self.packing.size)
+        )
+        if not fits:
+            allowed = f"multiples of {cell}" if cell else f"{self.packing.size} alone"
+            raise ValueError(f"{self.family.name} does not take frames of {asked}: {allowed}")
+        with _memory(self.name):
+            return self.encoder(frames.frames, frames.times, asked, needs)
+
+    def inputs(
+        self,
+        prompt: Prompt,
+        tokens: Clips = (),
+        token_map: Maps = None,
+        *,
+        system: str | None = None,
+    ) -> dict[str, Any]:
+        """What the model's ``forward`` and ``generate`` take for one prompt.
+
+        Raises:
+            ValueError: maps or places in the prompt that do not fit the clips.
+        """
+        return self._batch([self._sequenced(prompt, tokens, token_map, system)])
+
+    def generate(
+        self,
+        prompt: Prompt,
+        tokens: Clips = (),
+        token_map: Maps = None,
+        *,
+        system: str | None = None,
+        max_new_tokens: int = 512,
+        time_limit_seconds: float = 300.0,
+        on_text: OnText | None = None,
+    ) -> Reply:
+        """Answer one prompt, greedily.
+
+        Args:
+            prompt: text, or texts with :data:`VIDEO` where each clip stands; clips that have no
+                place stand first.
+            tokens: one clip or several, as :meth:`encode` gave them.
+            token_map: for each clip the map that a compressor made, None to keep all its tokens.
+            system: a system message.
+            max_new_tokens: length of the reply at most.
+            time_limit_seconds: the reply is cut off then.
+            on_text: told each piece of text as it comes.
+
+        Raises:
+            ValueError: maps or places in the prompt that do not fit the clips.
+            ModelError: out of memory, or a sequence longer than the model takes.
+        """
+        streamer = _Streamer(self.tokenizer, on_text) if on_text else None
+        row = self._sequenced(prompt, tokens, token_map, system)
+        return self._generate([row], max_new_tokens, time_limit_seconds, streamer)[0]
+
+    def generate_batch(
+        self,
+        prompts: Sequence[Prompt],
+        tokens: Sequence[Clips],
+        token_maps: Sequence[Maps],
+        *,
+        system: str | None = None,
+        max_new_tokens: int = 512,
+        time_limit_seconds: float = 300.0,
+    ) -> list[Reply]:
+        """Answer several prompts at once; the time limit is for all of them.
+
+        Raises:
+            ValueError, ModelError: as :meth:`generate` does.
+        """
+        rows = [
+            self._sequenced(prompt, clips, maps, system)
+            for prompt, clips, maps in zip(prompts, tokens, token_maps, strict=True)
+        ]
+        return self._generate(rows, max_new_tokens, time_limit_seconds, None) if rows else []
+
+    def _sequenced(
+        self, prompt: Prompt, tokens: Clips, token_map: Maps, system: str | None
+    ) -> Sequenced:
+        clips = [tokens] if isinstance(tokens, VisualTokens) else list(tokens)
+        if token_map is None or isinstance(token_map, TokenMap):
+            maps: list[TokenMap | None] = [token_map] * len(clips)
+        else:
+            maps = list(token_map)
+        if len(maps) != len(clips):
+            raise ValueError(f"{len(maps)} maps were given for {len(clips)} clips")
+        for clip, rows in zip(clips, maps, strict=True):
+            if rows is not None and rows.tokens_in != len(clip):
+                raise ValueError(f"{rows!r} is not a map of {clip!r}")
+        ids = self.writer.write(prompt, [self._shot(clip) for clip in clips], system)
+        return sequence(
+            self.model,
+            self.family,
+            ids,
+            self.writer.holder_id,
+            clips,
+            maps,
+            [self._pace(clip) for clip in clips],
+            self.packing.merge,
+        )
+
+    def _shot(self, clip: VisualTokens) -> Shot:
+        counts = torch.bincount(clip.pos[:, 0].long().cpu(), minlength=clip.grid[0])
+        return Shot(self._times(clip).tolist(), counts.tolist())
+
+    def _times(self, clip: VisualTokens) -> Tensor:
+        """The seconds of the frames of a clip."""
+        if clip.frame_times is not None:
+            return clip.frame_times
+        return clip.times.repeat_interleave(self.packing.step)
+
+    def _pace(self, clip: VisualTokens) -> float:
+        """Seconds from one step of a clip to the next."""
+        times = self._times(clip)
+        apart = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
+        return apart * self.packing.step
+
+    def _batch(self, rows: Sequence[Sequenced]) -> dict[str, Any]:
+        pad = self.tokenizer.pad_token_id
+        if pad is None:
+            pad = self.tokenizer.eos_token_id or 0
+        return batch(self.model, self.family, rows, pad)
+
+    @torch.inference_mode()
+    def _generate(
+        self,
+        rows: Sequence[Sequenced],
+        max_new_tokens: int,
+        time_limit_seconds: float,
+        streamer: _Streamer | None,
+    ) -> list[Reply]:
+        began = time.monotonic()
+        inputs = self._batch(rows)
+        longest = inputs["input_ids"].shape[1]
+        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        if most and longest + max_new_tokens > most:
+            raise ModelError(
+                f"The prompt has {longest} tokens and the answer may have {max_new_tokens}, but "
+                f"{self.name} takes {most} in all; lower --budget, budget.text_tokens or "
+                "model.max_new_tokens."
+            )
+        settings = self.model.generation_config
+        ends = settings.eos_token_id
+        ends = [ends] if isinstance(ends, int) else list(ends or [])
+        ends += [i for i in (self.tokenizer.eos_token_id,) if i is not None and i not in ends]
+        pad = self.tokenizer.pad_token_id
+        guards = Guards(
+            time_limit_seconds,
+            [*ends, *([] if pad is None else [pad])],
+            lambda ids: str(self.tokenizer.decode(ids, skip_special_tokens=True)),
+        )
+        first = _FirstToken()
+        with _memory(self.name):
+            out = self.model.generate(
+                **inputs,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                eos_token_id=ends or None,
+                pad_token_id=pad if pad is not None else (ends[0] if ends else None),
+                stopping_criteria=[first, guards],
+                streamer=streamer,
+            )
+        seconds = time.monotonic() - began
+        replies = []
+        for number, row in enumerate(rows):
+            ids = [i for i in out[number, longest:].tolist()]
+            stop = next((at for at, i in enumerate(ids) if i in ends or i == pad), len(ids))
+            replies.append(
+                Reply(
+                    text=str(self.tokenizer.decode(ids[:stop], skip_special_tokens=True)).strip(),
+                    stopped_by=guards.stopped_by(number),
+                    new_tokens=stop,
+                    prompt_tokens=len(row.ids),
+                    first_token_seconds=first.at and first.at - began,
+                    seconds=seconds,
+                )
+            )
+        return replies
+
+
+class _FirstToken(StoppingCriteria):
+    """Notes when the first token came; stops nothing."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        if self.at is None:
+            self.at = time.monotonic()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
+class _Streamer(TextStreamer):
+    """Hands text on word by word."""
+
+    def __init__(self, tokenizer: Any, on_text: OnText) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._on_text = on_text
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        if text:
+            self._on_text(text)
+
+
+@contextmanager
+def _memory(name: str) -> Iterator[None]:
+    """Running out of memory is told in one sentence."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_little(name) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # what the CPU allocator says
+            raise
+        raise _too_little(name) from error
+
+
+def _too_little(name: str) -> ModelError:
+    return ModelError(
+        f"{name} ran out of memory; lower --budget or budget.frames, or load it smaller "
+        "(model.dtype, model.quantize)."
+    )

@@ -1,0 +1,240 @@
+"""Frames to the pixel tensors of a model: resized, normalised and cut into patches, in one pass.
+
+Works on uint8 as long as it can: moving bytes costs a quarter of moving floats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from videopipe.errors import ModelError
+from videopipe.mllm.families import Family
+from videopipe.mllm.sizes import Limits, cropped, longest, smart_size
+
+_FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # by their numbers in PIL
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a checkpoint wants its pixels, from its own files.
+
+    ``patch`` and ``merge`` in pixels and patches, ``step`` frames make one step in time. ``size``
+    is the checkpoint's ``(height, width)`` where it has but one; ``edge`` the side that is scaled
+    to before the middle is cropped, or the longest side on the way to ``size``. ``limits`` bound
+    the pixels of a frame or a clip. ``scale`` and ``shift`` turn 0-255 into what the tower reads.
+    """
+
+    family: Family
+    patch: int
+    merge: int
+    step: int
+    size: tuple[int, int]
+    edge: int
+    limits: Limits
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+    filter: str
+
+    @classmethod
+    def of(cls, family: Family, config: Any, processing: dict[str, Any]) -> Packing:
+        """Read it from the configuration of the model and of its processor.
+
+        Raises:
+            ModelError: the checkpoint's processor settings are missing or unusable.
+        """
+        try:
+            return _read(cls, family, config, processing)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The processor settings of this {family.name} checkpoint cannot be used "
+                f"({type(error).__name__}: {error}); save it again with its processor."
+            ) from None
+
+    @property
+    def cell(self) -> int:
+        """Side of the square of pixels that becomes one token, where any size is taken."""
+        return self.patch * self.merge
+
+    def official_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
+        """The size that the family's own processor gives ``frames`` of that size."""
+        if not self.family.any_size:
+            return self.size
+        return smart_size(
+            frames, height, width, self.cell, self.step, self.limits, self.family.resize
+        )
+
+    def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
+        """Tokens in time, height and width of ``frames`` of exactly that size."""
+        if self.family.any_size:
+            return -(-frames // self.step), height // self.cell, width // self.cell
+        high, wide = self.size[0] // self.patch, self.size[1] // self.patch
+        if self.family.halved == "up":
+            high, wide = -(-high // 2), -(-wide // 2)
+        elif self.family.halved == "down":
+            high, wide = high // 2, wide // 2
+        return frames, high // self.merge, wide // self.merge
+
+    def tokens(self, frames: int, height: int, width: int) -> int:
+        """Visual tokens of a clip of ``frames`` of that size, those without a place included."""
+        steps, high, wide = self.grid(frames, height, width)
+        extra = {"none": 0, "newline": 1, "class": steps}[self.family.extra]
+        return steps * high * wide + extra
+
+    def pack(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> dict[str, Tensor]:
+        """``frames`` ``[T, H, W, 3]`` at ``size`` as what the vision tower takes, by name."""
+        pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+        pictures = self._resized(pictures, size)
+        if self.family.any_size:
+            return self._patches(pictures)
+        values = self._normalised(pictures.contiguous(), 1)
+        if self.family.pixels == "frames":
+            return {"pixel_values": values}
+        if self.family.pixels == "images":
+            return {
+                "pixel_values": values[None],
+                "pixel_attention_mask": torch.ones(1, *values.shape[:1], *size, dtype=torch.int64),
+            }
+        return {"pixel_values_videos": values[None]}
+
+    def _resized(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
+        height, width = pictures.shape[-2:]
+        if self.family.resize == "crop":
+            middle = self._scaled(pictures, cropped(height, width, self.edge))
+            top, left = ((a - b) // 2 for a, b in zip(middle.shape[-2:], size, strict=True))
+            return middle[..., top : top + size[0], left : left + size[1]]
+        if self.family.resize == "longest":
+            pictures = self._scaled(pictures, longest(height, width, self.edge))
+        return self._scaled(pictures, size)
+
+    def _scaled(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
+        if tuple(pictures.shape[-2:]) == size:
+            return pictures
+        if self.filter == "nearest":
+            return functional.interpolate(pictures, size, mode="nearest")
+        return functional.interpolate(
+            pictures, size, mode=self.filter, antialias=True, align_corners=False
+        )
+
+    def _patches(self, pictures: Tensor) -> dict[str, Tensor]:
+        if odd := -len(pictures) % self.step:
+            pictures = torch.cat([pictures, pictures[-1:].expand(odd, -1, -1, -1)])
+        steps = len(pictures) // self.step
+        patch, merge = self.patch, self.merge
+        high, wide = (side // patch for side in pictures.shape[-2:])
+        cells = pictures.reshape(
+            steps, self.step, 3, high // merge, merge, patch, wide // merge, merge, patch
+        )
+        # Rows by step, then cell by cell, so that the patches of one token are neighbours.
+        rows = cells.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(
+            steps * high * wide, 3, self.step * patch * patch
+        )
+        values = self._normalised(rows, 1).flatten(1)
+        pixels = {
+            "pixel_values_videos": values,
+            "video_grid_thw": torch.tensor([[steps, high, wide]]),
+        }
+        if self.family.resize == "shared":
+            pixels["video_merge_sizes"] = torch.tensor([merge])
+        return pixels
+
+    def _normalised(self, values: Tensor, channel: int) -> Tensor:
+        shape = [1] * values.dim()
+        shape[channel] = 3
+        shift = torch.tensor(self.shift).view(shape)
+        return values.float().sub_(shift).div_(torch.tensor(self.scale).view(shape))
+
+
+def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str, Any]) -> Packing:
+    settings: dict[str, Any] = {**_DEFAULTS[family.name], **processing}
+    vision = config.vision_config
+    factor = settings["rescale_factor"] if settings.get("do_rescale", True) else 1.0
+    mean, std = settings["image_mean"], settings["image_std"]
+    if not settings.get("do_normalize", True):
+        mean, std = [0.0] * 3, [1.0] * 3
+    patch = vision.patch_size
+    patch = int(patch if isinstance(patch, int) else patch[0])
+    size = dict(settings["size"])
+    if family.any_size:
+        merge, step = int(settings["merge_size"]), int(settings.get("temporal_patch_size", 1))
+        limits = Limits(
+            int(settings.get("min_pixels") or size["shortest_edge"]),
+            int(settings.get("max_pixels") or size["longest_edge"]),
+        )
+        one, edge = (0, 0), 0
+    else:
+        merge, step, limits = _merge(family, config), 1, Limits(0, 0)
+        if family.resize == "crop":
+            crop = settings["crop_size"]
+            crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+            one = int(crop["height"]), int(crop["width"])
+            edge = int(size.get("shortest_edge") or size["height"])
+        elif family.resize == "longest":
+            side = int(settings["max_image_size"]["longest_edge"])
+            one, edge = (side, side), int(size["longest_edge"])
+        else:
+            one, edge = (int(size["height"]), int(size["width"])), 0
+    return cls(
+        family=family,
+        patch=patch,
+        merge=merge,
+        step=step,
+        size=one,
+        edge=edge,
+        limits=limits,
+        scale=tuple(float(s) / factor for s in std),
+        shift=tuple(float(m) / factor for m in mean),
+        filter=_FILTERS[int(settings["resample"])],
+    )
+
+
+def _merge(family: Family, config: Any) -> int:
+    """Patches per side that become one token, where the tower's grid is fixed."""
+    vision = config.vision_config
+    side = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
+    patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
+    match family.name:
+        case "SmolVLM2":
+            return int(config.scale_factor)
+        case "InternVL":
+            return round(1 / config.downsample_ratio)
+        case "Gemma3":
+            return int((side // patch) // int(config.mm_tokens_per_image**0.5))
+    return 1
+
+
+_CLIP = {
+    "image_mean": (0.48145466, 0.4578275, 0.40821073),
+    "image_std": (0.26862954, 0.26130258, 0.27577711),
+}
+_HALF = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.5, 0.5, 0.5)}
+_COMMON: dict[str, Any] = {"rescale_factor": 1 / 255, "resample": 3, "merge_size": 2}
+# What the processors of transformers assume where a checkpoint says nothing.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "Qwen2-VL": _COMMON | _CLIP
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 100352, "longest_edge": 602112}},
+    "Qwen2.5-VL": _COMMON | _CLIP
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 100352, "longest_edge": 602112}},
+    "Qwen3-VL": _COMMON | _HALF
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 25165824}},
+    "Qwen3.5": _COMMON | _HALF
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 25165824}},
+    "LLaVA-OneVision": _COMMON | _CLIP | {"size": {"height": 384, "width": 384}},
+    "LLaVA-NeXT-Video": _COMMON | _CLIP
+    | {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}},
+    "Video-LLaVA": _COMMON | _CLIP
+    | {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}},
+    "SmolVLM2": _COMMON | _HALF
+    | {"resample": 1, "size": {"longest_edge": 1456}, "max_image_size": {"longest_edge": 364}},
+    "InternVL": _COMMON | _CLIP | {"size": {"height": 384, "width": 384}},
+    "VideoLLaMA3": _COMMON | _HALF | {"size": {"shortest_edge": 100352, "longest_edge": 602112}},
+    "Gemma3": _COMMON | _HALF | {"resample": 2, "size": {"height": 224, "width": 224}},
+    "GLM-4V": _COMMON | _CLIP
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 12544, "longest_edge": 9633792}},
+}  # fmt: skip

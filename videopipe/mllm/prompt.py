@@ -1,0 +1,154 @@
+"""Texts and clips to token ids: the checkpoint's own chat template, its placeholders filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from videopipe.errors import ModelError
+from videopipe.mllm.expansions import Slot
+from videopipe.mllm.families import Family
+
+
+class _Video:
+    """Where a clip stands in a prompt."""
+
+    def __repr__(self) -> str:
+        return "VIDEO"
+
+
+VIDEO = _Video()
+Prompt = str | Sequence[str | _Video]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A clip as the prompt needs it: the seconds of its frames, and tokens of each step."""
+
+    times: Sequence[float]
+    counts: Sequence[int]
+
+
+class PromptWriter:
+    """Writes prompts for one checkpoint.
+
+    Raises:
+        ModelError: the checkpoint has no chat template, or its tokenizer lacks the placeholder.
+    """
+
+    def __init__(
+        self, family: Family, tokenizer: PreTrainedTokenizerBase, config: Any, step: int
+    ) -> None:
+        self.family = family
+        self.tokenizer = tokenizer
+        self.step = step
+        ids = [getattr(config, name, None) for name in family.holder]
+        self.holder_id = next((i for i in ids if i is not None), None)
+        if self.holder_id is None or not getattr(tokenizer, "chat_template", None):
+            missing = "a chat template" if self.holder_id is not None else "a visual placeholder"
+            raise ModelError(
+                f"This {family.name} checkpoint has no {missing}; take the instruction-tuned one, "
+                "with all files of its tokenizer."
+            )
+        self.holder = str(tokenizer.convert_ids_to_tokens(self.holder_id))
+        attribute, usual = family.marker
+        self.names = {
+            name: str(value)
+            for name, value in tokenizer.special_tokens_map.items()
+            if isinstance(value, str)
+        }
+        self.marker = self.names.get(attribute, usual)
+        controls = {*tokenizer.all_special_tokens, *map(str, tokenizer.added_tokens_encoder)}
+        controls |= {self.marker, self.holder}
+        self._controls = re.compile("|".join(sorted(map(re.escape, controls), key=len)[::-1]))
+
+    def plain(self, text: str) -> str:
+        """``text`` in which nothing is a control token of this model any more."""
+        return self._controls.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+    def count(self, text: str) -> int:
+        """Tokens of ``text`` by itself."""
+        return len(self.tokenizer(self.plain(text), add_special_tokens=False)["input_ids"])
+
+    def write(self, prompt: Prompt, shots: Sequence[Shot], system: str | None = None) -> list[int]:
+        """Token ids of the whole prompt, an answer to follow.
+
+        A prompt that says nowhere where its clips stand has them first.
+
+        Raises:
+            ValueError: ``prompt`` has places for another number of clips.
+            ModelError: the chat template leaves clips out.
+        """
+        parts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if VIDEO not in parts:
+            parts = [VIDEO] * len(shots) + parts
+        if sum(part is VIDEO for part in parts) != len(shots):
+            raise ValueError(f"the prompt has no place for each of {len(shots)} clips")
+        content: list[dict[str, str]] = []
+        slots: list[Slot] = []
+        clips = iter(shots)
+        for part in parts:
+            if isinstance(part, str):
+                content.append({"type": "text", "text": self.plain(part)})
+                continue
+            several = self._slots(next(clips))
+            content += [{"type": self.family.items}] * len(several)
+            slots += several
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if system:
+            text = {"type": "text", "text": self.plain(system)}
+            messages.insert(0, {"role": "system", "content": [text]})
+        text = self._render(messages)
+        if not self._in_order(text, content):
+            # Some templates put all clips before all texts: write the places into the text.
+            inline = "".join(item.get("text", f"{self.marker}\n") for item in content)
+            messages[-1]["content"] = [{"type": "text", "text": inline}]
+            text = self._render(messages)
+        pieces = text.split(self.marker)
+        if len(pieces) != len(slots) + 1:
+            raise ModelError(
+                f"The chat template of this checkpoint writes {len(pieces) - 1} places for "
+                f"{len(slots)} clips; it is not one for video."
+            )
+        whole = pieces[0]
+        for slot, piece in zip(slots, pieces[1:], strict=True):
+            whole += self.family.expand(slot) + piece
+        # A template writes the tokens that begin a sequence itself, or leaves it to the tokenizer.
+        begins = self.tokenizer.bos_token
+        add = not (begins and whole.startswith(begins))
+        ids: list[int] = self.tokenizer(whole, add_special_tokens=add)["input_ids"]
+        return ids
+
+    def _in_order(self, text: str, content: Sequence[dict[str, str]]) -> bool:
+        at = 0
+        for item in content:
+            wanted = item.get("text", self.marker).strip()
+            at = text.find(wanted, at)
+            if at < 0:
+                return False
+            at += len(wanted)
+        return True
+
+    def _slots(self, shot: Shot) -> list[Slot]:
+        if self.family.items == "video":
+            return [Slot(shot.times, self.step, shot.counts, self.holder, self.names)]
+        return [
+            Slot([time], 1, [count], self.holder, self.names)
+            for time, count in zip(shot.times, shot.counts, strict=True)
+        ]
+
+    def _render(self, messages: list[dict[str, Any]]) -> str:
+        try:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True
+                )
+            )
+        except Exception as error:  # whatever a template does
+            raise ModelError(
+                f"The chat template of this checkpoint fails ({type(error).__name__}: {error})."
+            ) from None

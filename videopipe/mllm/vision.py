@@ -1,0 +1,133 @@
+"""Running the vision tower of a model, and looking into it where a compressor asks to.
+
+What is asked for by name: ``recv:B``, the attention that each token receives in block ``B`` of the
+tower, mean over queries and heads, in its own frame; ``cls:B``, the attention the class token pays
+it; ``key:B``, its key, heads concatenated. Blocks count from 0, or from the end if negative.
+Attention is computed from queries and keys in a hook, one head group of one frame at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from videopipe.errors import ConfigError
+
+_SIGNAL = re.compile(r"(recv|cls|key):(-?\d+)")
+_NAME = "videopipe_capture"
+_AT_ONCE = 2**24  # attention weights held at a time
+
+
+def tower_of(model: PreTrainedModel) -> PreTrainedModel:
+    """The vision tower of a model."""
+    inner = model.base_model
+    for name in ("visual", "video_tower", "vision_tower", "vision_model"):
+        if (tower := getattr(inner, name, None)) is not None:
+            return tower  # type: ignore[no-any-return]
+    raise AssertionError(f"{type(model).__name__} has no vision tower")
+
+
+class Capture:
+    """Collects queries and keys of named blocks while the tower runs."""
+
+    def __init__(self, tower: PreTrainedModel, needs: Sequence[str]) -> None:
+        self.tower = tower
+        blocks = _blocks(tower)
+        has_class = any(
+            name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()
+        )
+        self.wanted: dict[int, dict[str, str]] = {}
+        for need in sorted(needs):
+            match = _SIGNAL.fullmatch(need)
+            if not match:
+                raise ConfigError(
+                    f"A vision tower gives no signal '{need}'; it gives recv:B, cls:B and key:B "
+                    f"of a block B."
+                )
+            if match[1] == "cls" and not has_class:
+                raise ConfigError(
+                    f"'{need}': this vision tower has no class token; take the attention "
+                    f"received, recv:{match[2]}."
+                )
+            number = int(match[2])
+            block = number + len(blocks) if number < 0 else number
+            if not 0 <= block < len(blocks):
+                raise ConfigError(f"'{need}': this vision tower has {len(blocks)} blocks.")
+            self.wanted.setdefault(block, {})[match[1]] = need
+        self.place = {
+            id(module): number for number in self.wanted for module in blocks[number].modules()
+        }
+        self.found: dict[str, list[Tensor]] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Within, the tower's attention passes through this object."""
+        if not self.wanted:
+            yield
+            return
+        held = self.tower.config._attn_implementation
+        plain = "sdpa" if held not in ALL_ATTENTION_FUNCTIONS else held
+        inner = ALL_ATTENTION_FUNCTIONS[plain]
+
+        def attend(
+            module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+        ) -> Any:
+            if (block := self.place.get(id(module))) is not None:
+                self._look(self.wanted[block], query, key, kwargs.get("scaling"))
+            return inner(module, query, key, value, *args, **kwargs)
+
+        AttentionInterface.register(_NAME, attend)
+        AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS[plain])
+        self.tower.set_attn_implementation(_NAME)
+        try:
+            yield
+        finally:
+            self.tower.set_attn_implementation(held)
+
+    def _look(self, kinds: dict[str, str], query: Tensor, key: Tensor, scale: Any) -> None:
+        """``query`` and ``key`` are ``[frames, heads, n, d]``, rotated as the block uses them."""
+        scale = key.shape[-1] ** -0.5 if scale is None else scale
+        for kind, name in kinds.items():
+            if kind == "key":
+                seen = key.transpose(1, 2).flatten(2)
+            elif kind == "cls":
+                weights = (query[:, :, :1].float() @ key.float().transpose(2, 3)) * scale
+                seen = weights.softmax(-1).mean(1).squeeze(1)
+            else:
+                seen = _received(query, key, scale)
+            self.found.setdefault(name, []).append(seen.flatten(0, 1).cpu())
+
+    def take(self) -> dict[str, Tensor]:
+        """What was seen since the last call, by name, in the tower's order.
+
+        ``[patches]`` or ``[patches, d]``; a class token comes first of its frame.
+        """
+        found, self.found = self.found, {}
+        return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def _received(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """``[frames, n]``: the softmax attention that each key receives, mean over queries, heads."""
+    frames, heads, n, _ = query.shape
+    out = torch.zeros(frames, n)
+    rows = max(1, min(n, _AT_ONCE // (heads * n)))
+    for frame in range(frames):
+        k = key[frame].float().transpose(1, 2)
+        for start in range(0, n, rows):
+            weights = (query[frame, :, start : start + rows].float() @ k) * scale
+            out[frame] += weights.softmax(-1).sum((0, 1)).cpu()
+    return out / (heads * n)
+
+
+def _blocks(tower: nn.Module) -> nn.ModuleList:
+    """The longest list of modules in the tower that attend."""
+    lists = [m for m in tower.modules() if isinstance(m, nn.ModuleList)]
+    return max(lists, key=lambda m: (sum(1 for _ in m[0].modules()) > 3) * len(m))
