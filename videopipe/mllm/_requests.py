@@ -9,10 +9,9 @@ import os
 import urllib.request
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import aiohttp
-from yarl import URL
 
 from videopipe.errors import ConfigError
 from videopipe.mllm._answers import Fault, refusal, safe, words
@@ -102,8 +101,8 @@ class Endpoint:
                 allow_redirects=False,  # the key and the frames go where they were sent
             ) as response:
                 if response.status in (301, 302, 303, 307, 308):
-                    there = response.url.join(URL(response.headers.get("Location", "")))
-                    raise Fault("has moved, correct --base-url", message=str(Url(str(there))))
+                    there = Url(urljoin(url, response.headers.get("Location", "")))
+                    raise Fault("has moved, correct --base-url", message=str(there))
                 if response.status < 400:
                     return await read(response)
                 after = response.headers.get("Retry-After")

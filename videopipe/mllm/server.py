@@ -89,7 +89,7 @@ class ServerModel:
         Raises:
             ModelError: the server cannot be reached, refuses, or gives no sensible answer.
             TimeLimit: nothing was said within the time limit.
-            ConfigError: the key is none.
+            ConfigError: what is in ``OPENAI_API_KEY`` can be no key.
         """
         heard: SimpleQueue[str | None] = SimpleQueue()
 
@@ -141,7 +141,7 @@ class ServerModel:
 
         Raises:
             ModelError: it cannot be reached, refuses the key, or serves other models (names some).
-            ConfigError: the key is none.
+            ConfigError: what is in ``OPENAI_API_KEY`` can be no key.
         """
 
         faults: list[Fault] = []
