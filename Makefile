@@ -19,6 +19,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@# The same OpenCV built without windows: it needs no libGL of the system.
 	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall opencv-python-headless
+	@# For one comparison of the tests. Outside the path: beside a CPU build of torch it breaks imports.
+	@$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/torchvision \
+	  torchvision==0.28.0 num2words==0.5.14 2>/dev/null || \
+	  echo "torchvision is not in reach: the comparison with the official processors is skipped."
 	touch $@
 
 demo: setup

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 STEPS = 32
+ABSENT = 3
+"""Exit status where torchvision is not installed."""
 QUESTION = "What happens in the video?"
 RATE = 1000
 """Frame indices are milliseconds: any time keeps its place whatever the real frame rate."""
@@ -38,11 +41,11 @@ def place() -> Path:
 
 
 def shim() -> None:
-    """Make torchvision importable beside a CPU build of torch."""
+    """Make torchvision importable beside a CPU build of torch, whose wheel expects CUDA."""
     import torch
 
     sys.path.append(str(place()))
-    for op in ("nms", "qnms"):
+    for op in ("nms", "qnms") if torch.version.cuda is None else ():
         torch.library.define(
             f"torchvision::{op}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         )
@@ -132,6 +135,9 @@ def main(arguments: list[str]) -> int:
 
     torch.set_num_threads(1)
     shim()
+    if find_spec("torchvision") is None:
+        print(f"torchvision is not in {place()}: run make setup.", file=sys.stderr)
+        return ABSENT
     if len(arguments) == 1:
         jobs = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     else:

@@ -170,9 +170,8 @@ def _tensor(name: str, entry: dict[str, Any]) -> Tensor:
     return Tensor(name, entry["dtype"], prod(entry["shape"]), end - start)
 
 
-def processing(folder: Path) -> dict[str, dict[str, Any]]:
+def processing(name: str, folder: Path) -> dict[str, dict[str, Any]]:
     """As transformers reads them: newer checkpoints nest all settings in one file."""
-    name = folder.name
     found = {
         key: read(folder / file, name) if (folder / file).is_file() else {}
         for key, file in (

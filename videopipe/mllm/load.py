@@ -114,10 +114,11 @@ def load_checkpoint(
         config = _config(name, folder, trust_remote_code, accepts)
         place = _place(device, quantize)
         if not local:
-            folder = fetch(name, WEIGHTS, has_weights)
+            folder = fetch(name, (*files, *WEIGHTS), has_weights)
         weights = list(tensors(shards(name, folder), name))
         chosen = _dtype(dtype, place, config, weights)
         check_memory(name, weights, chosen, quantize, place)
+        settings = processing(name, folder)
         tokenizer = _tokenizer(name, folder, trust_remote_code)
         options: dict[str, Any] = {"dtype": chosen, "trust_remote_code": trust_remote_code}
         if attention != "auto":
@@ -127,7 +128,7 @@ def load_checkpoint(
         model=model,
         tokenizer=tokenizer,
         config=model.config,
-        processing=processing(folder),
+        processing=settings,
         name=name,
         device=model.device,
         dtype=chosen,
