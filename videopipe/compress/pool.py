@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -52,7 +53,7 @@ class GridPool:
 def _cut(length: int, parts: int) -> list[slice]:
     """``parts`` stretches of ``length``, as equal as can be."""
     ends = [length * part // parts for part in range(parts + 1)]
-    return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def _cells(high: int, wide: int, n: int, rows: int = 0) -> Tensor:

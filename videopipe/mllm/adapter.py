@@ -60,7 +60,9 @@ class VideoMLLM:
         self.family = family_of(checkpoint.config)
         settings = checkpoint.processing
         # Older checkpoints describe pictures only, and mean their videos, too.
-        own = settings["images"] | (settings["videos"] if self.family.items == "video" else {})
+        own = settings["images"]
+        if self.family.items == "video":
+            own = settings["videos"] or own
         self.packing = Packing.of(self.family, checkpoint.config, own)
         self.writer = PromptWriter(
             self.family, self.tokenizer, checkpoint.config, self.packing.step
@@ -262,7 +264,7 @@ class VideoMLLM:
         seconds = time.monotonic() - began
         replies = []
         for number, row in enumerate(rows):
-            ids = [i for i in out[number, longest:].tolist()]
+            ids = out[number, longest:].tolist()
             stop = next((at for at, i in enumerate(ids) if i in ends or i == pad), len(ids))
             replies.append(
                 Reply(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,12 +81,12 @@ class Encoder:
 
     def _features(self, pixels: dict[str, Tensor]) -> list[Tensor]:
         """What the language model would get: ``[N, D]``, and the same of each DeepStack level."""
-        family = self.packing.family
+        family, inner = self.packing.family, cast(Any, self.model.base_model)
         given = {name: value.to(self.model.device) for name, value in pixels.items()}
         if family.modality == "video":
-            out = self.model.base_model.get_video_features(**given, return_dict=True)
+            out = inner.get_video_features(**given, return_dict=True)
         else:
-            out = self.model.base_model.get_image_features(**given, return_dict=True)
+            out = inner.get_image_features(**given, return_dict=True)
         levels = [out.pooler_output, *(getattr(out, "deepstack_features", None) or ())]
         return [_rows(level) for level in levels]
 
@@ -96,7 +97,7 @@ class Encoder:
             grid, merge = pixels["video_grid_thw"], packing.merge**2
             order = self._order(grid)
             cells = {
-                name: value.unflatten(0, (-1, merge)).float().mean(1)
+                name: value.reshape(-1, merge, *value.shape[1:]).float().mean(1)
                 for name, value in seen.items()
             }
             return {name: value[order] for name, value in cells.items()}
@@ -104,7 +105,7 @@ class Encoder:
         out = {}
         for name, value in seen.items():
             frames = len(value) // (high * wide)
-            value = value.unflatten(0, (frames, -1))[:, -high * wide :]
+            value = value.reshape(frames, -1, *value.shape[1:])[:, -high * wide :]
             flat = value.reshape(frames, high, wide, -1).permute(0, 3, 1, 2).float()
             _, rows, columns = packing.grid(frames, *packing.size)
             pooled = functional.adaptive_avg_pool2d(flat, (rows, columns)).permute(0, 2, 3, 1)

@@ -83,7 +83,9 @@ def smolvlm(slot: Slot) -> str:
 
     fake = slot.name("fake_image_token", "<fake_token_around_image>")
     whole = slot.name("global_image_token", "<global-img>")
-    length = timedelta(seconds=int(slot.times[-1]))
+    span = slot.times[-1] - slot.times[0]
+    each = span / (len(slot.times) - 1) if len(slot.times) > 1 else 0.0
+    length = timedelta(seconds=int(slot.times[-1] + each))
     text = (
         f"You are provided the following series of {num2words(len(slot.counts))} frames from a "
         f"{length} [H:MM:SS] video.\n"

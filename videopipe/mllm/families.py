@@ -6,7 +6,6 @@ files do not say.
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -97,7 +96,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "Video-LLaVA", ("video_llava",), "video", "crop", "video", _VIDEO, _TAG,
-        expansions.plain, lead=0, extra="class",
+        expansions.plain, lead=1, extra="class",
     ),
     Family(
         "SmolVLM2", ("smolvlm",), "images", "longest", "image", _IMAGE, _TAG,

@@ -28,7 +28,8 @@ class Packing:
     ``patch`` and ``merge`` in pixels and patches, ``step`` frames make one step in time. ``size``
     is the checkpoint's ``(height, width)`` where it has but one; ``edge`` the side that is scaled
     to before the middle is cropped, or the longest side on the way to ``size``. ``limits`` bound
-    the pixels of a frame or a clip. ``scale`` and ``shift`` turn 0-255 into what the tower reads.
+    the pixels of a frame or a clip. ``mean`` and ``deviation`` are of pixels
+    between 0 and 1, of which a byte has ``levels``.
     """
 
     family: Family
@@ -38,8 +39,9 @@ class Packing:
     size: tuple[int, int]
     edge: int
     limits: Limits
-    scale: tuple[float, ...]
-    shift: tuple[float, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    levels: float
     filter: str
 
     @classmethod
@@ -147,8 +149,9 @@ class Packing:
     def _normalised(self, values: Tensor, channel: int) -> Tensor:
         shape = [1] * values.dim()
         shape[channel] = 3
-        shift = torch.tensor(self.shift).view(shape)
-        return values.float().sub_(shift).div_(torch.tensor(self.scale).view(shape))
+        # 0-255 instead of 0-1: means and deviations are scaled, not the pixels.
+        mean, deviation = (torch.tensor(of) * self.levels for of in (self.mean, self.deviation))
+        return values.float().sub_(mean.view(shape)).div_(deviation.view(shape))
 
 
 def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str, Any]) -> Packing:
@@ -177,6 +180,8 @@ def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str,
             edge = int(size.get("shortest_edge") or size["height"])
         elif family.resize == "longest":
             side = int(settings["max_image_size"]["longest_edge"])
+            if "size" not in processing and "video_sampling" in processing:
+                size = dict(processing["video_sampling"]["video_size"])
             one, edge = (side, side), int(size["longest_edge"])
         else:
             one, edge = (int(size["height"]), int(size["width"])), 0
@@ -188,8 +193,9 @@ def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str,
         size=one,
         edge=edge,
         limits=limits,
-        scale=tuple(float(s) / factor for s in std),
-        shift=tuple(float(m) / factor for m in mean),
+        mean=tuple(map(float, mean)),
+        deviation=tuple(map(float, std)),
+        levels=1 / factor,
         filter=_FILTERS[int(settings["resample"])],
     )
 
@@ -205,7 +211,7 @@ def _merge(family: Family, config: Any) -> int:
         case "InternVL":
             return round(1 / config.downsample_ratio)
         case "Gemma3":
-            return int((side // patch) // int(config.mm_tokens_per_image**0.5))
+            return int(side // patch) // round(config.mm_tokens_per_image**0.5)
     return 1
 
 

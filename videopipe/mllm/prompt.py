@@ -47,13 +47,14 @@ class PromptWriter:
         self.tokenizer = tokenizer
         self.step = step
         ids = [getattr(config, name, None) for name in family.holder]
-        self.holder_id = next((i for i in ids if i is not None), None)
-        if self.holder_id is None or not getattr(tokenizer, "chat_template", None):
-            missing = "a chat template" if self.holder_id is not None else "a visual placeholder"
+        holder_id = next((i for i in ids if i is not None), None)
+        if holder_id is None or not getattr(tokenizer, "chat_template", None):
+            missing = "chat template" if holder_id is not None else "visual placeholder"
             raise ModelError(
                 f"This {family.name} checkpoint has no {missing}; take the instruction-tuned one, "
                 "with all files of its tokenizer."
             )
+        self.holder_id: int = holder_id
         self.holder = str(tokenizer.convert_ids_to_tokens(self.holder_id))
         attribute, usual = family.marker
         self.names = {
@@ -93,22 +94,21 @@ class PromptWriter:
         clips = iter(shots)
         for part in parts:
             if isinstance(part, str):
-                content.append({"type": "text", "text": self.plain(part)})
+                content.append(_text(self.plain(part)))
                 continue
             several = self._slots(next(clips))
             content += [{"type": self.family.items}] * len(several)
             slots += several
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if system:
-            text = {"type": "text", "text": self.plain(system)}
-            messages.insert(0, {"role": "system", "content": [text]})
-        text = self._render(messages)
-        if not self._in_order(text, content):
+            messages.insert(0, {"role": "system", "content": [_text(self.plain(system))]})
+        rendered = self._render(messages)
+        if not self._in_order(rendered, content):
             # Some templates put all clips before all texts: write the places into the text.
-            inline = "".join(item.get("text", f"{self.marker}\n") for item in content)
-            messages[-1]["content"] = [{"type": "text", "text": inline}]
-            text = self._render(messages)
-        pieces = text.split(self.marker)
+            inline = "".join(entry.get("text", f"{self.marker}\n") for entry in content)
+            messages[-1]["content"] = [_text(inline)]
+            rendered = self._render(messages)
+        pieces = rendered.split(self.marker)
         if len(pieces) != len(slots) + 1:
             raise ModelError(
                 f"The chat template of this checkpoint writes {len(pieces) - 1} places for "
@@ -152,3 +152,7 @@ class PromptWriter:
             raise ModelError(
                 f"The chat template of this checkpoint fails ({type(error).__name__}: {error})."
             ) from None
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
