@@ -478,35 +478,26 @@ QWEN_NAMES = {
     "vision_bos_token": "<|vision_start|>",
     "vision_eos_token": "<|vision_end|>",
 }
-# Written for pictures; the video processor of a checkpoint this old reads the same file.
+# Written for pictures; the video processor of a checkpoint this old reads the same file. What the
+# classes take for granted (resampling, rescaling) does not stand in the files of these families.
 QWEN2_IMAGES = {
     "image_processor_type": "Qwen2VLImageProcessor",
     "min_pixels": 3136,
     "max_pixels": 64 * 28 * 28,
-    "resample": BICUBIC,
     **_patches(14),
     **CLIP,
-    **COMMON,
 }
 QWEN3_IMAGES = {
     "image_processor_type": "Qwen2VLImageProcessorFast",
-    "resample": BICUBIC,
     **_edges(65536, 256 * 32 * 32),
     **_patches(16),
     **HALF,
-    **COMMON,
 }
 QWEN3_VIDEOS = {
     "video_processor_type": "Qwen3VLVideoProcessor",
-    "resample": BICUBIC,
-    "do_sample_frames": False,
-    "fps": 2,
-    "min_frames": 4,
-    "max_frames": 768,
     **_edges(4096, 512 * 32 * 32),
     **_patches(16),
     **HALF,
-    **COMMON,
 }
 SAMPLING = {"do_sample": True, "temperature": 0.7, "top_k": 20, "top_p": 0.8}
 VICUNA_SPECIALS = ("<unk>", "<s>", "</s>", "<pad>", "<image>", "<video>")
@@ -820,23 +811,17 @@ _FAMILIES = {
         _glm4v,
         {
             "image_processor_type": "Glm4vImageProcessor",
-            "resample": BICUBIC,
+            "do_rescale": True,
             **_edges(12544, 64 * 28 * 28),
             **_patches(14),
             **CLIP,
-            **COMMON,
         },
         {
             "video_processor_type": "Glm4vVideoProcessor",
-            "resample": BICUBIC,
-            "do_sample_frames": False,
-            "fps": 2,
-            "max_duration": 300,
-            "max_image_size": {"longest_edge": 512 * 28 * 28},
+            "do_rescale": True,
             **_edges(12544, 512 * 28 * 28),
             **_patches(14),
             **CLIP,
-            **COMMON,
         },
         names={"image_token": "<|image|>", "video_token": "<|video|>"},
         generation={"do_sample": True, "temperature": 1.0, "top_k": 2, "top_p": 1e-4},
