@@ -112,7 +112,7 @@ def plan(
             f"{budget}; raise the budget or compress (compress.method=pool)."
         )
     encoded = [tokens for _, _, tokens in fitted]
-    kept = encoded if sum(encoded) <= budget else _shares(encoded, budget)
+    kept = encoded if sum(encoded) <= budget else shares(encoded, budget)
     clips = (ClipPlan(f, s, n, k) for (f, s, n), k in zip(fitted, kept, strict=True))
     return BudgetPlan(budget, method, tuple(clips))
 
@@ -147,14 +147,14 @@ def _one_size(packing: Packing, footage: Sequence[Footage], room: int, most: int
     low, high = 0, total
     while low < high:
         middle = (low + high + 1) // 2
-        counts = _shares(wanted, middle)
+        counts = shares(wanted, middle)
         if sum(map(tokens, counts)) <= room and middle <= most:
             low = middle
         else:
             high = middle - 1
     if not low and most < room and total:
         low = 1  # a compressor makes one frame as small as need be
-    counts = _shares(wanted, low)
+    counts = shares(wanted, low)
     return [
         (_spread(clip.frames, count), (packing.size,) * count, tokens(count))
         for clip, count in zip(footage, counts, strict=True)
@@ -168,11 +168,11 @@ def _any_size(packing: Packing, footage: Sequence[Footage], room: int, most: int
     native = [
         (max(1, round(clip.height / cell)), max(1, round(clip.width / cell))) for clip in footage
     ]
-    steps = _shares(wanted, max(1, min(sum(wanted), room // FEWEST, most)))
-    shares = _filled([s * h * w for s, (h, w) in zip(steps, native, strict=True)], steps, room)
+    steps = shares(wanted, max(1, min(sum(wanted), room // FEWEST, most)))
+    rooms = _filled([s * h * w for s, (h, w) in zip(steps, native, strict=True)], steps, room)
     fitted: list[_Fitted] = []
     for clip, count, share, (high, wide), all_steps in zip(
-        footage, steps, shares, native, wanted, strict=True
+        footage, steps, rooms, native, wanted, strict=True
     ):
         if not count or not share:
             fitted.append(((), (), 0))
@@ -257,24 +257,24 @@ def _bent(grid: tuple[int, int], aspect: float) -> float:
 
 def _filled(caps: Sequence[int], weights: Sequence[int], room: int) -> list[int]:
     """``room`` shared out by ``weights``; what is above a cap goes to the others."""
-    shares = [0] * len(caps)
+    out = [0] * len(caps)
     open_ = [at for at, weight in enumerate(weights) if weight]
     left = room
     while open_:
-        given = _shares([weights[at] for at in open_], left)
+        given = shares([weights[at] for at in open_], left)
         full = [at for at, share in zip(open_, given, strict=True) if share >= caps[at]]
         if not full:
             for at, share in zip(open_, given, strict=True):
-                shares[at] = share
+                out[at] = share
             break
         for at in full:
-            shares[at] = caps[at]
+            out[at] = caps[at]
             left -= caps[at]
         open_ = [at for at in open_ if at not in full]
-    return shares
+    return out
 
 
-def _shares(weights: Sequence[int], total: int) -> list[int]:
+def shares(weights: Sequence[int], total: int) -> list[int]:
     """``total`` shared out by ``weights`` in whole numbers, largest remainders first.
 
     Nobody gets more than its weight where the weights exceed the total, and as long as there is
@@ -284,19 +284,19 @@ def _shares(weights: Sequence[int], total: int) -> list[int]:
     if not whole:
         return [0] * len(weights)
     exact = [weight * total / whole for weight in weights]
-    shares = [math.floor(share) for share in exact]
+    given = [math.floor(share) for share in exact]
     if sum(weight > 0 for weight in weights) <= total:
-        shares = [
-            max(share, int(weight > 0)) for share, weight in zip(shares, weights, strict=True)
+        given = [
+            max(share, int(weight > 0)) for share, weight in zip(given, weights, strict=True)
         ]
-    order = sorted(range(len(weights)), key=lambda at: (shares[at] - exact[at], at))
-    while sum(shares) < total:
+    order = sorted(range(len(weights)), key=lambda at: (given[at] - exact[at], at))
+    while sum(given) < total:
         for at in order:
-            if sum(shares) < total and weights[at]:
-                shares[at] += 1
-    while sum(shares) > total:
-        shares[max(range(len(shares)), key=lambda at: (shares[at], at))] -= 1
-    return shares
+            if sum(given) < total and weights[at]:
+                given[at] += 1
+    while sum(given) > total:
+        given[max(range(len(given)), key=lambda at: (given[at], at))] -= 1
+    return given
 
 
 def _spread(length: int, count: int) -> tuple[int, ...]:

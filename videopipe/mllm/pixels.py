@@ -72,6 +72,15 @@ class Packing:
             frames, height, width, self.cell, self.step, self.limits, self.family.resize
         )
 
+    def source_size(self, height: int, width: int) -> tuple[int, int]:
+        """The size at which a frame is best decoded where a family has but one size."""
+        if self.family.resize == "crop":
+            return cropped(height, width, self.edge)
+        if self.family.resize == "longest":
+            near = longest(height, width, self.edge)
+            return near if near[0] <= height else (height, width)
+        return self.size
+
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
         """Tokens in time, height and width of ``frames`` of exactly that size."""
         if self.family.any_size:
@@ -228,9 +237,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "Qwen2.5-VL": _COMMON | _CLIP
     | {"temporal_patch_size": 2, "size": {"shortest_edge": 100352, "longest_edge": 602112}},
     "Qwen3-VL": _COMMON | _HALF
-    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 25165824}},
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 786432}},
     "Qwen3.5": _COMMON | _HALF
-    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 25165824}},
+    | {"temporal_patch_size": 2, "size": {"shortest_edge": 131072, "longest_edge": 786432}},
     "LLaVA-OneVision": _COMMON | _CLIP | {"size": {"height": 384, "width": 384}},
     "LLaVA-NeXT-Video": _COMMON | _CLIP
     | {"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}},

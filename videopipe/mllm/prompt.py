@@ -14,15 +14,15 @@ from videopipe.mllm.expansions import Slot
 from videopipe.mllm.families import Family
 
 
-class _Video:
+class Video:
     """Where a clip stands in a prompt."""
 
     def __repr__(self) -> str:
         return "VIDEO"
 
 
-VIDEO = _Video()
-Prompt = str | Sequence[str | _Video]
+VIDEO = Video()
+Prompt = str | Sequence[str | Video]
 
 
 @dataclass(frozen=True, slots=True)
