@@ -1,5 +1,6 @@
-"""Video files: what is in them, their frames at given times, and their subtitles."""
+"""Video files: what is in them, their frames at given times, their sound and their subtitles."""
 
+from videopipe.media.audio import NoAudio, Sound, audio
 from videopipe.media.container import NoVideo
 from videopipe.media.decode import Scan, Span, fetch, fetch_each, scan, spans
 from videopipe.media.discover import Found, find_videos
@@ -17,10 +18,13 @@ from videopipe.media.tables import packet_table, remember
 __all__ = [
     "SUBTITLE_SUFFIXES",
     "Found",
+    "NoAudio",
     "NoVideo",
     "PacketTable",
     "Scan",
+    "Sound",
     "Span",
+    "audio",
     "fetch",
     "fetch_each",
     "find_subtitles",
