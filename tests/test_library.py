@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -286,6 +286,101 @@ def test_a_library_whose_making_was_killed_is_made_again(tmp_path: Path) -> None
     with Library.open(tmp_path, create=True) as library:
         put(library, record(A, tmp_path / "one.mp4", ONE))
         assert found(library, "KX-4417")[0] == (A, 0)
+
+
+def test_who_made_a_text_is_kept(tmp_path: Path) -> None:
+    made = record(A, tmp_path / "talk.mp4", [{"asr": "the red pump", "caption": "a pump"}])
+    models = ("openai/whisper-small", "Qwen/Qwen3-VL-2B-Instruct")
+    named = tuple(replace(t, model=m) for t, m in zip(made.texts, models, strict=True))
+    with Library.open(tmp_path / "library", create=True) as library:
+        put(library, replace(made, texts=named))
+        assert [text.model for text in library.texts(made.clips)] == list(models)
+        (hit,) = library.search("red pump", 1, embedder=WORD_SUM, sources=["asr"])
+        assert [match.document.model for match in hit.matches] == [models[0]]
+        assert library.stats().sources == {"asr": 1, "caption": 1}
+
+
+def to_format_1(folder: Path) -> None:
+    """Make the library what it would be if it had been written before texts named a model."""
+    with closing(sqlite3.connect(folder / "library.db")) as db:
+        db.execute("ALTER TABLE texts DROP COLUMN model")
+        db.execute("PRAGMA user_version = 1")
+
+
+def test_a_library_of_format_1_becomes_format_2(folder: Path, tmp_path: Path) -> None:
+    with Library.open(folder) as library:
+        before = snapshot(library)
+    to_format_1(folder)
+    for _ in range(2):
+        with Library.open(folder) as library:
+            assert snapshot(library) == before
+            assert found(library, "KX-4417")[0] == (A, 0)
+            assert {t.model for t in library.texts(library.clips(A))} == {None}
+            assert library.verify() == []
+    made = record("c" * 32, tmp_path / "three.mp4", [{"asr": "a new pump"}])
+    with Library.open(folder) as library:
+        put(library, replace(made, texts=(replace(made.texts[0], model="ears"),)))
+        assert [t.model for t in library.texts(made.clips)] == ["ears"]
+    with (
+        closing(sqlite3.connect(folder / "library.db")) as db,
+        closing(sqlite3.connect(":memory:")) as new,
+    ):
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        for statement in schema._TABLES:
+            new.execute(statement)
+        columns = "SELECT name, type FROM pragma_table_info('texts')"
+        assert db.execute(columns).fetchall() == new.execute(columns).fetchall()
+
+
+def test_many_may_bring_a_library_to_format_2_at_once(folder: Path) -> None:
+    to_format_1(folder)
+    barrier = threading.Barrier(4)
+    texts: list[int] = []
+
+    def open_it() -> None:
+        barrier.wait()
+        with Library.open(folder) as library:
+            texts.append(library.stats().texts)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == [5] * 4
+
+
+def test_a_library_that_cannot_be_brought_to_format_2_is_as_it_was(folder: Path) -> None:
+    to_format_1(folder)
+    file = folder / "library.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(schema, "BUSY_SECONDS", 0.05)
+            with pytest.raises(LibraryError, match="being written by another process"):
+                Library.open(folder)
+        other.execute("ROLLBACK")
+        assert other.execute("PRAGMA user_version").fetchone() == (1,)
+        names = [row[1] for row in other.execute("PRAGMA table_info(texts)")]
+        assert "model" not in names
+
+
+def test_a_library_of_format_1_that_may_only_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Library.open(folder) as library:
+        before = snapshot(library)
+    to_format_1(folder)
+    content = (folder / "library.db").read_bytes()
+    monkeypatch.setattr(schema, "_writable", lambda path: False)
+    with Library.open(folder) as library:
+        assert snapshot(library) == before
+        assert found(library, "KX-4417")[0] == (A, 0)
+        assert library.search("red pump", 1, embedder=WORD_SUM)[0].matches[0].document.model is None
+        assert library.verify() == []
+        with pytest.raises(LibraryError, match="cannot be written"):
+            library.remove(A)
+    assert (folder / "library.db").read_bytes() == content
 
 
 @pytest.mark.parametrize(("version", "word"), [(99, "newer"), (0, "older")])

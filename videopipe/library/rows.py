@@ -24,7 +24,7 @@ _VIDEO = """
             WHERE clips.video = videos.id),
         info, stage_seconds, warnings
     FROM videos"""
-_TEXT = "SELECT source, text, lines, language, embedding FROM texts WHERE "
+_TEXT = "SELECT source, text, lines, language, embedding, model FROM texts WHERE "
 _OF_VIDEO = "(SELECT id FROM videos WHERE video_id = ?)"
 
 
@@ -65,14 +65,15 @@ def insert(db: sqlite3.Connection, record: VideoRecord, path: Path) -> None:
         assert text.embedding is not None
         row = _insert(
             db,
-            "INSERT INTO texts (clip, source, language, text, lines, embedding) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO texts (clip, source, language, text, lines, embedding, model) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             clips[text.clip.index],
             text.source,
             text.language,
             text.text,
             json.dumps([(line.start, line.end, line.text) for line in text.lines]),
             text.embedding.astype("<f4").tobytes(),
+            text.model,
         )
         lexical.add(db, [(row, text.text)])
     for name, array in (record.signals | record.packets).items():
@@ -146,9 +147,17 @@ def text(db: sqlite3.Connection, clip: Clip, row: int) -> ClipText:
     return _text(clip, *db.execute(f"{_TEXT} id = ?", (row,)).fetchone())
 
 
-def _text(clip: Clip, source: Any, text: str, lines: str, language: Any, vector: bytes) -> ClipText:
+def _text(
+    clip: Clip,
+    source: Any,
+    text: str,
+    lines: str,
+    language: str | None,
+    vector: bytes,
+    model: str | None,
+) -> ClipText:
     timed = tuple(TimedText(*line) for line in json.loads(lines))
-    return ClipText(clip, source, text, timed, language, np.frombuffer(vector, np.float32))
+    return ClipText(clip, source, text, timed, language, np.frombuffer(vector, np.float32), model)
 
 
 def signals(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ from uuid import uuid4
 from videopipe.errors import LibraryError, LibraryVersion, NotFound
 
 APPLICATION_ID = 0x56504C42  # "VPLB"
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 30.0
 FILE = "library.db"
 
@@ -53,7 +53,8 @@ _TABLES = (
         language TEXT,
         text TEXT NOT NULL,
         lines TEXT NOT NULL,
-        embedding BLOB NOT NULL)""",
+        embedding BLOB NOT NULL,
+        model TEXT)""",
     "CREATE INDEX texts_clip ON texts (clip, source)",
     """CREATE TABLE signals (
         video INTEGER NOT NULL REFERENCES videos ON DELETE CASCADE,
@@ -71,7 +72,8 @@ def connect(folder: Path, create: bool) -> sqlite3.Connection:
 
     Raises:
         NotFound: ``folder`` is not there, or is not a library.
-        LibraryVersion: written by another version of the format.
+        LibraryVersion: written by a version of the format that cannot be read; format 1 can, and
+            becomes format 2 where it may be written.
         LibraryError: damaged, or it cannot be opened.
     """
     file = folder / FILE
@@ -95,6 +97,8 @@ def connect(folder: Path, create: bool) -> sqlite3.Connection:
             if _is_blank(db) and create and writable:
                 _create(db)
             _check(db, folder)
+            if _pragma(db, "user_version") == 1:
+                _add_model(db, writable)
         except BaseException:
             db.close()
             raise
@@ -147,11 +151,26 @@ def _check(db: sqlite3.Connection, folder: Path) -> None:
             f"The library {folder} was written by a newer videopipe (format {version}, this one "
             f"reads {VERSION}); update videopipe."
         )
-    if version < VERSION:
+    if version < 1:
         raise LibraryVersion(
             f"The library {folder} was written by an older videopipe (format {version}, this one "
             f"reads {VERSION}); index the videos into a new library."
         )
+
+
+def _add_model(db: sqlite3.Connection, writable: bool) -> None:
+    """Bring a library of format 1, whose texts name no model, to format 2.
+
+    One that may only be read stays as it is and is looked at through a view that has the column.
+    """
+    if not writable:
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("CREATE TEMP VIEW texts AS SELECT *, NULL AS model FROM main.texts")
+        return
+    with transaction(db, "IMMEDIATE"):
+        if _pragma(db, "user_version") == 1:  # nobody else was faster
+            db.execute("ALTER TABLE texts ADD COLUMN model TEXT")
+            db.execute("PRAGMA user_version = 2")
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:
