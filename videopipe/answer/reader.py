@@ -26,7 +26,7 @@ PREFERENCE = 0.1
 
 _ASKS_FOR: tuple[tuple[tuple[Source, ...], re.Pattern[str]], ...] = (
     (
-        ("subtitle",),
+        ("subtitle", "asr"),
         re.compile(
             r"\b(narrat\w*|say|says|said|speak\w*|mention\w*|talk\w*|tell\w*|"
             r"told|explain\w*|voice|hear\w*|spoken)\b",

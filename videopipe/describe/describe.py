@@ -1,4 +1,4 @@
-"""All texts of one video: the three sources, with one pass over the frames they need."""
+"""All texts of one video, with one pass over the frames that they need."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from videopipe.describe.facts import facts_texts, frames_to_look_at
 from videopipe.describe.gate import frames_to_read
 from videopipe.describe.ocr import Reader, Reading
 from videopipe.describe.screen_text import ocr_texts
+from videopipe.describe.speech import Transcript
 from videopipe.describe.subtitles import subtitle_texts
 from videopipe.media import fetch_each
 from videopipe.scan import Signals
@@ -28,6 +29,7 @@ def describe(
     cuts: Sequence[float],
     clips: Sequence[Clip],
     tracks: Sequence[tuple[str | None, Sequence[TimedText]]] = (),
+    spoken: Transcript | None = None,
     *,
     ocr: bool = True,
     ocr_short_side: int = 720,
@@ -36,11 +38,12 @@ def describe(
     fetch_each: FetchEach = fetch_each,
     progress: Progress | None = None,
 ) -> list[ClipText]:
-    """Describe the clips of a video by its subtitles, its on-screen text and measured facts.
+    """Describe the clips of a video by what is said, its on-screen text and measured facts.
 
     Args:
         cuts: seconds, as found by ``scan.find_cuts``.
         tracks: language and lines, ascending, of each subtitle track.
+        spoken: what a model heard, where there are no subtitles.
         ocr_short_side: pixels; frames are read at this size, small print at up to twice of it.
         fetch_each: how frames are got at full size.
         min_confidence: recognised lines below are dropped, 0-1.
@@ -67,6 +70,8 @@ def describe(
         if progress:
             progress("describe", time, info.duration)
     texts = [t for language, said in tracks for t in subtitle_texts(clips, said, language)]
+    if spoken:
+        texts += subtitle_texts(clips, spoken.lines, spoken.language, "asr", spoken.model)
     texts += ocr_texts(clips, readings)
     if facts:
         texts += facts_texts(clips, signals, cuts, faces)

@@ -1,6 +1,7 @@
-"""The index path of one video: probe, scan, describe, embed. Knows nothing of the library's files.
+"""The index path of one video: probe, scan, listen, describe, embed.
 
-Runs in a worker; returns a small record that the single writer stores.
+Knows nothing of the library's files. Runs in a worker; returns a small record that the single
+writer stores.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from videopipe.config import SubtitlesConfig
-from videopipe.describe import describe
+from videopipe.config import AsrConfig, SubtitlesConfig
+from videopipe.describe import Transcript, describe, load_transcriber, transcribe
 from videopipe.errors import MediaError, VideopipeError
 from videopipe.ingest.executor import Job, Report
 from videopipe.ingest.plan import sidecars
 from videopipe.library import load_embedder, split_document
-from videopipe.media import fetch_each, packet_table, probe, read_subtitles, same_language, scan
+from videopipe.media import (
+    audio,
+    fetch_each,
+    packet_table,
+    probe,
+    read_subtitles,
+    same_language,
+    scan,
+)
 from videopipe.scan import cut_clips, find_cuts, measure
 from videopipe.types import ClipText, TimedText, VideoInfo, VideoRecord, stamp
 
@@ -30,7 +39,8 @@ def index_video(job: Job, report: Report) -> VideoRecord:
 
     Raises:
         NotFound, MediaError: the file is missing, not a video, or cannot be decoded.
-        ModelError: the text embedder cannot be loaded.
+        ModelError: the text embedder or the speech model cannot be loaded.
+        ConfigError: the speech model does not know the language asked for.
     """
     config = job.config
     seconds: dict[str, float] = {}
@@ -79,6 +89,10 @@ def index_video(job: Job, report: Report) -> VideoRecord:
         )
     with stage("subtitles"):
         tracks = _subtitles(info, config.subtitles, warnings)
+    spoken = None
+    if config.asr.model and info.audio and not any(lines for _, lines in tracks):
+        with stage("speech"):
+            spoken = _speech(info, config.asr.model, config.asr, warnings, report)
     with stage("describe"):
         texts = describe(
             info,
@@ -86,6 +100,7 @@ def index_video(job: Job, report: Report) -> VideoRecord:
             cuts,
             clips,
             tracks,
+            spoken,
             ocr=config.ocr.enabled,
             ocr_short_side=config.ocr.short_side,
             min_confidence=config.ocr.min_confidence,
@@ -146,6 +161,25 @@ def _subtitles(
         said.update((line.text, round(line.start)) for line in fresh)
         tracks.append((track.language, fresh))
     return tracks
+
+
+def _speech(
+    info: VideoInfo, model: str, config: AsrConfig, warnings: list[str], report: Report
+) -> Transcript | None:
+    """What is said in the video; nothing where its sound cannot be decoded."""
+    transcriber = load_transcriber(model)
+    sounds = audio(info, language=config.language, on_damage=warnings.append)
+    try:
+        return transcribe(
+            sounds,
+            transcriber,
+            language=config.language,
+            batch=config.batch,
+            progress=lambda time: report("speech", time, info.duration),
+        )
+    except MediaError as error:
+        warnings.append(str(error))
+        return None
 
 
 def _split(text: ClipText) -> list[ClipText]:
