@@ -31,6 +31,11 @@ class GridPool:
     height: int | None = None
     width: int | None = None
 
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if side is not None and not (isinstance(side, int) and side >= 1):
+                raise ValueError(f"height and width are whole numbers from 1, got {side}")
+
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         steps, high, wide = tokens.grid
         if self.height is not None or self.width is not None:
@@ -73,8 +78,10 @@ def _cells(high: int, wide: int, n: int, rows: int = 0) -> Tensor:
 def _average(cell: Tensor, k: int, tokens: VisualTokens) -> TokenMap:
     """The map that takes the mean of the tokens of each cell."""
     size = torch.bincount(cell, minlength=k)
-    centre = torch.zeros(k, 3, device=cell.device).index_add_(0, cell, tokens.pos) / size[:, None]
-    apart = (tokens.pos - centre[cell]).square().sum(1)
+    # In float64: a sum of many places must be exact for rows of one time to be in order.
+    places = tokens.pos.double()
+    centre = places.new_zeros(k, 3).index_add_(0, cell, places) / size[:, None]
+    apart = (places - centre[cell]).square().sum(1)
     # The nearest of each cell: sorted by distance, then stably by cell, the first of each.
     order = apart.argsort(stable=True)
     order = order[cell[order].argsort(stable=True)]
@@ -86,7 +93,7 @@ def _average(cell: Tensor, k: int, tokens: VisualTokens) -> TokenMap:
         src=torch.arange(len(cell), device=cell.device),
         dst=place[cell],
         weight=(1 / size.float())[cell],
-        pos=centre[rank].unsqueeze(1),
+        pos=centre[rank].float().unsqueeze(1),
         host=host,
         tokens_in=len(cell),
     )

@@ -71,7 +71,7 @@ def compress(name: str, tokens: VisualTokens, k: int, **params: Any) -> TokenMap
     kind = method(name)
     try:
         operator = kind(**params)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError(f"The compressor '{name}' does not take that ({error}).") from None
     if k < 1:
         raise ValueError(f"at least one token is kept; got k={k}")

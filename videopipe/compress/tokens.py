@@ -93,7 +93,9 @@ class TokenMap:
             wrong = "its parts differ in length"
         elif not torch.equal(torch.unique(self.dst), torch.arange(rows, device=self.dst.device)):
             wrong = "a row has no entry"
-        elif len(self.src) and not 0 <= int(self.src.min()) <= int(self.src.max()) < self.tokens_in:
+        elif bool(((named := torch.cat([self.src, self.host])) < 0).any()) or bool(
+            (named >= self.tokens_in).any()
+        ):
             wrong = "it names tokens that are not there"
         elif not bool((self.host.diff() > 0).all()):
             wrong = "its hosts are not in ascending order, each once"
@@ -158,14 +160,24 @@ class TokenMap:
         """
         if other.tokens_in != len(self):
             raise ValueError(f"{other!r} cannot follow {self!r}")
-        product = torch.sparse.mm(other._sparse(), self._sparse()).coalesce()
-        dst, src = product.indices()
-        return TokenMap(
-            src, dst, product.values(), other.pos, self.host[other.host], self.tokens_in
+        # Each entry of ``other`` meets all entries of the row that it starts from.
+        by_row = self.dst.argsort(stable=True)
+        size = torch.bincount(self.dst, minlength=len(self))
+        first, several = (size.cumsum(0) - size)[other.src], size[other.src]
+        theirs = torch.arange(len(several), device=several.device).repeat_interleave(several)
+        within = torch.arange(len(theirs), device=theirs.device)
+        within -= (several.cumsum(0) - several)[theirs]
+        ours = by_row[first[theirs] + within]
+        where, entry = torch.unique(
+            other.dst[theirs] * self.tokens_in + self.src[ours], return_inverse=True
         )
-
-    def _sparse(self) -> Tensor:
-        where = torch.stack([self.dst, self.src])
-        return torch.sparse_coo_tensor(
-            where, self.weight, (len(self), self.tokens_in), check_invariants=False
+        weight = torch.zeros(len(where), device=self.weight.device)
+        weight.index_add_(0, entry, other.weight[theirs] * self.weight[ours])
+        return TokenMap(
+            where % self.tokens_in,
+            where // self.tokens_in,
+            weight,
+            other.pos,
+            self.host[other.host],
+            self.tokens_in,
         )
