@@ -101,10 +101,11 @@ class Packing:
     def pack(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> dict[str, Tensor]:
         """``frames`` ``[T, H, W, 3]`` at ``size`` as what the vision tower takes, by name."""
         pictures = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-        pictures = self._resized(pictures, size)
         if self.family.any_size:
-            return self._patches(pictures)
-        values = self._normalised(pictures.contiguous(), 1)
+            return self._patches(pictures, size)
+        values = torch.empty(len(pictures), 3, *size)
+        for picture, into in zip(pictures.split(1), values.split(1), strict=True):
+            self._normalise(self._resized(picture, size), into)
         if self.family.pixels == "frames":
             return {"pixel_values": values}
         if self.family.pixels == "images":
@@ -133,34 +134,36 @@ class Packing:
             pictures, size, mode=self.filter, antialias=True, align_corners=False
         )
 
-    def _patches(self, pictures: Tensor) -> dict[str, Tensor]:
-        if odd := -len(pictures) % self.step:
-            pictures = torch.cat([pictures, pictures[-1:].expand(odd, -1, -1, -1)])
-        steps = len(pictures) // self.step
+    def _patches(self, pictures: Tensor, size: tuple[int, int]) -> dict[str, Tensor]:
         patch, merge = self.patch, self.merge
-        high, wide = (side // patch for side in pictures.shape[-2:])
-        cells = pictures.reshape(
-            steps, self.step, 3, high // merge, merge, patch, wide // merge, merge, patch
-        )
-        # Rows by step, then cell by cell, so that the patches of one token are neighbours.
-        rows = cells.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(
-            steps * high * wide, 3, self.step * patch * patch
-        )
-        values = self._normalised(rows, 1).flatten(1)
+        high, wide = (side // patch for side in size)
+        steps = -(-len(pictures) // self.step)
+        values = torch.empty(steps * high * wide, 3, self.step * patch * patch)
+        # Step by step, while its bytes are in the cache.
+        for few, into in zip(pictures.split(self.step), values.split(high * wide), strict=True):
+            few = self._resized(few, size)
+            if missing := self.step - len(few):
+                few = torch.cat([few, few[-1:].expand(missing, -1, -1, -1)])
+            cells = few.reshape(
+                self.step, 3, high // merge, merge, patch, wide // merge, merge, patch
+            )
+            # Rows cell by cell, so that the patches of one token are neighbours.
+            rows = cells.permute(2, 5, 3, 6, 1, 0, 4, 7).reshape(into.shape)
+            self._normalise(rows, into)
         pixels = {
-            "pixel_values_videos": values,
+            "pixel_values_videos": values.flatten(1),
             "video_grid_thw": torch.tensor([[steps, high, wide]]),
         }
         if self.family.resize == "shared":
             pixels["video_merge_sizes"] = torch.tensor([merge])
         return pixels
 
-    def _normalised(self, values: Tensor, channel: int) -> Tensor:
-        shape = [1] * values.dim()
-        shape[channel] = 3
+    def _normalise(self, values: Tensor, into: Tensor) -> None:
+        """Write ``values`` into ``into``; axis 1 of both is the colour."""
+        shape = [3 if axis == 1 else 1 for axis in range(values.dim())]
         # 0-255 instead of 0-1: means and deviations are scaled, not the pixels.
         mean, deviation = (torch.tensor(of) * self.levels for of in (self.mean, self.deviation))
-        return values.float().sub_(mean.view(shape)).div_(deviation.view(shape))
+        into.copy_(values).sub_(mean.view(shape)).div_(deviation.view(shape))
 
 
 def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str, Any]) -> Packing:
