@@ -12,13 +12,12 @@ from videopipe.answer.prompts import (
     ABSTENTION,
     Block,
     block_text,
-    caption_prompt,
     citations_in,
-    clean,
     fit_lines,
     is_abstention,
     question_prompt,
 )
+from videopipe.mllm.quoting import clean
 from videopipe.types import Source, TimedText
 
 SAID = ("subtitle", TimedText(761.0, 764.0, "The  lamp\nwas lit."))
@@ -95,15 +94,6 @@ def test_choices_with_letters_are_not_given_them_twice() -> None:
     assert "\nA. red\nB. blue\n" in text
 
 
-def test_a_caption_is_asked_for_with_its_context() -> None:
-    before, frames, after = caption_prompt(61, 75.5, (SAID, SHOWN, MEASURED))
-    assert before == "A clip of a video, 0:01:01–0:01:15:\n"
-    assert frames == 0
-    assert "Said: The lamp was lit.\nOn screen: LIGHTHOUSE 1907\n" in str(after)
-    assert "dark" not in str(after)
-    assert "context" not in str(caption_prompt(0, 1)[2])
-
-
 # Quoted text is data.
 
 
@@ -115,7 +105,6 @@ def test_quoted_text_makes_no_marks_tokens_or_lines(hostile: str) -> None:
     for make in (
         lambda b, h: question_prompt(f"Who {h}?", [b, b], ["a", f"b {h}"]),
         lambda b, h: question_prompt(f"Who {h}?", [b, b]),
-        lambda b, h: caption_prompt(0, 1, b.lines),
     ):
         text, reference = joined(make(block, hostile)), joined(make(plain, "x"))
         assert text.count("\n") == reference.count("\n")

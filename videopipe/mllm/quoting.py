@@ -1,0 +1,72 @@
+"""What was said or shown in a video, as it stands in a prompt: quoted, one line, only data.
+
+It can make no marks and no control tokens of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from videopipe.types import Source, TimedText
+
+_LEADS: dict[Source, str] = {
+    "subtitle": "Said",
+    "asr": "Said",
+    "ocr": "On screen",
+    "caption": "Caption",
+}
+
+
+def quoted_lines(lines: Sequence[tuple[Source, TimedText]]) -> list[str]:
+    """Each line as it stands in a prompt; measured facts and empty ones are left out."""
+    return [quoted for source, line in lines if (quoted := line_text(source, line.text))]
+
+
+def line_text(source: Source, text: str) -> str:
+    """One line of evidence as it stands in a prompt, "Said: ..."; empty for measured facts."""
+    quoted = clean(text)
+    return f"{_LEADS[source]}: {quoted}" if quoted and source in _LEADS else ""
+
+
+def clean(text: str) -> str:
+    """``text`` as one line of quoted data: no marks, no control tokens, no control characters."""
+    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_hidden(c))
+    text = MARK.sub(lambda match: match["space"] + match["inside"], " ".join(text.split()))
+    text = _OPENERS.sub(_unopened, text)
+    text = _BRACKET_TOKEN.sub(r"(\1)", text)
+    text = _ANGLE_TOKEN.sub(r"‹\1›", _OPENS_TOKEN.sub("‹", text))
+    return " ".join(text.split())
+
+
+def clock(seconds: float) -> str:
+    """``h:mm:ss``, as times stand in a prompt."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d}"
+
+
+# Wide brackets are written as escapes: they look like the narrow ones.
+_OPEN, _CLOSE = r"[\[(\u3010\uff3b\uff08]", r"[\])\u3011\uff3d\uff09]"
+_NO_BRACKET = r"[^\[\]()\u3010\u3011\uff3b\uff3d\uff08\uff09]"
+# A mark that cites evidence, in the forms that models write: its space before and its inside.
+MARK = re.compile(
+    rf"(?P<space>[ \t]*){_OPEN}\s*(?P<inside>[Ee]\s?\d{_NO_BRACKET}{{0,80}}?)\s*{_CLOSE}"
+)
+_OPENERS = re.compile(r"[\s\[(\u3010\uff3b\uff08]+")
+_NUMBERED = re.compile(r"[Ee]\s?\d")
+_OPENS_TOKEN = re.compile(r"[<\uff1c](?=\S)")
+_ANGLE_TOKEN = re.compile(r"‹([^‹›<>]*)>")
+_BRACKET_TOKEN = re.compile(r"\[(/?[A-Za-z]?[A-Z][A-Z0-9_]*)\]")  # [INST], [/INST], [gMASK]
+
+
+def _unopened(run: re.Match[str]) -> str:
+    """Spaces and opening brackets, or no bracket where a mark would follow."""
+    if _NUMBERED.match(run.string, run.end()):
+        return " " if " " in run[0] else ""
+    return run[0]
+
+
+def _is_hidden(character: str) -> bool:
+    """Control and format characters and lone surrogates; joiners are part of words and emoji."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in "\u200c\u200d"
