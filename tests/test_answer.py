@@ -145,7 +145,7 @@ def test_nothing_is_read_below_the_threshold() -> None:
 
 def test_the_channel_that_is_asked_for_decides_between_equals() -> None:
     question = "cat"
-    assert preferred("What does he say about it?") == {"subtitle"}
+    assert preferred("What does he say about it?") == {"subtitle", "asr"}
     assert preferred("What is written on the sign?") == {"ocr"}
     assert "facts" in preferred("When is the picture mostly green?")
     assert preferred(question) == frozenset()

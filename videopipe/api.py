@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from videopipe import answer
@@ -14,6 +15,7 @@ from videopipe.config import Config
 from videopipe.errors import ConfigError
 from videopipe.ingest import IndexReport, InProcess, Observer, index_paths
 from videopipe.library import ClipHit, Library, Video, load_embedder
+from videopipe.types import normalised, stamp
 
 PathLike = str | os.PathLike[str]
 
@@ -61,8 +63,12 @@ def ask(
     *,
     choices: Sequence[str] = (),
     frames: PathLike | None = None,
+    model: str | None = None,
+    budget: int | None = None,
     config: Config | None = None,
     observer: Observer | None = None,
+    on_text: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Answer:
     """Answer ``question`` from one video or from a whole library.
 
@@ -70,17 +76,43 @@ def ask(
     evidence frames are written into the folder ``frames`` when it is given. With ``choices`` one of
     them is picked.
 
+    Args:
+        model: a video MLLM, by hub name or folder, or ``openai:MODEL`` on a server, that looks at
+            the clips found; None: the one of ``config.model``, else the library is quoted.
+        budget: visual tokens that the model is shown at most; None: ``config.budget.tokens``.
+        on_text: told a model's reply as it comes.
+        tell: told in a sentence what a model is doing.
+
     Raises:
         ConfigError: an empty question, or neither ``video`` nor ``library``.
-        NotFound: the video or the library is not there.
+        NotFound: the video, the library or the model is not there.
         MediaError: the video cannot be indexed.
+        ModelError: the model cannot be loaded or reached.
+        TimeLimit: the model said nothing within its time.
     """
     config = config or Config()
+    if model is not None:
+        config = replace(config, model=replace(config.model, name=model))
+    if budget is not None:
+        config = replace(config, budget=replace(config.budget, tokens=budget))
     if video is None and library is None:
         raise ConfigError("Name a video or a library to ask.")
     answer.check(question, choices)  # before a video is indexed for it
     with _opened(library, create=video is not None) as opened:
         wanted = None if video is None else [_ensure(opened, video, config, observer)]
+        if config.model.name is not None:
+            from videopipe.answer.watch import watch  # brings transformers along
+
+            return watch(
+                question,
+                opened,
+                videos=wanted,
+                choices=choices,
+                frames=None if frames is None else Path(frames),
+                config=config,
+                on_text=on_text,
+                tell=tell,
+            )
         return answer.ask(
             question,
             opened,
@@ -124,7 +156,16 @@ def _ensure(library: Library, video: PathLike, config: Config, observer: Observe
     path = Path(video)
     if path.is_dir():
         raise ConfigError(f"{path} is a folder: index it, then ask with --library.")
-    held: Video | None = None if path.is_file() else library.find(os.fspath(video))
+    held: Video | None
+    if path.is_file():
+        # As it was indexed, whatever the settings are now: what models wrote about it is dear.
+        at = normalised(path)
+        now = stamp(path)
+        held = next(
+            (v for v in library.videos() if v.path == at and (v.size, v.mtime_ns) == now), None
+        )
+    else:
+        held = library.find(os.fspath(video))
     if held is not None:
         return held.video_id
     report = index_paths([path], library, config, lambda *_: InProcess(), observer)

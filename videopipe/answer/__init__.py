@@ -1,7 +1,7 @@
 """The ask path: retrieve, read, cite, and the pictures that go with it."""
 
-from videopipe.answer.answer import Answer, Choice, Citation
+from videopipe.answer.answer import Answer, Choice, Citation, Evidence
 from videopipe.answer.ask import ask, check
 from videopipe.answer.evidence import cut, write_frame
 
-__all__ = ["Answer", "Choice", "Citation", "ask", "check", "cut", "write_frame"]
+__all__ = ["Answer", "Choice", "Citation", "Evidence", "ask", "check", "cut", "write_frame"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from videopipe.types import Source
 
@@ -15,7 +15,9 @@ SCHEMA_VERSION = 1
 class Citation:
     """A span of a video that supports the answer: ``[start, end)`` in seconds.
 
-    ``text`` is quoted from the library, ``score`` is its match with the question (0 to 1).
+    ``text`` is quoted from the library, ``score`` is its match with the question (0 to 1). A model
+    that was shown frames cites parts: their ``source`` is ``frames``, their text what was said and
+    shown meanwhile.
     ``frame`` is the picture written for it, taken at ``frame_time`` seconds.
     """
 
@@ -24,7 +26,7 @@ class Citation:
     video: Path
     start: float
     end: float
-    source: Source
+    source: Source | Literal["frames"]
     text: str
     score: float
     frame_time: float
@@ -47,6 +49,25 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """A part of a video that a model was shown: ``[start, end)``, and its frames, in seconds."""
+
+    video_id: str
+    video: Path
+    start: float
+    end: float
+    times: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "video": {"path": str(self.video), "id": self.video_id},
+            "start_s": round(self.start, 3),
+            "end_s": round(self.end, 3),
+            "frame_times_s": [round(time, 3) for time in self.times],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One option of a multiple-choice question and how well the evidence supports it."""
 
@@ -60,7 +81,9 @@ class Answer:
 
     ``found`` is False when nothing in the library matches; ``text`` then says so and ``citations``
     is empty. ``choice`` is the index of the chosen option, None for an open question or when
-    nothing matches. Citations stand in time order; ``[1]`` in ``text`` is ``citations[0]``.
+    nothing matches. Quotes stand in time order, what a model cites in the order in which it does;
+    ``[1]`` in ``text`` is ``citations[0]``. A model's answer has the ``evidence`` it was shown, the
+    report of its ``budget`` and how its ``generation`` ended.
     """
 
     question: str
@@ -73,6 +96,9 @@ class Answer:
     config_hash: str = ""
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    budget: dict[str, Any] | None = None
+    generation: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, keys stable."""
@@ -84,6 +110,9 @@ class Answer:
             "choice": self.choice,
             "choices": [{"text": c.text, "score": round(c.score, 4)} for c in self.choices],
             "citations": [citation.to_dict() for citation in self.citations],
+            "evidence": [part.to_dict() for part in self.evidence],
+            "budget": self.budget,
+            "generation": self.generation,
             "model": self.model,
             "config_hash": self.config_hash,
             "timing_s": {name: round(seconds, 4) for name, seconds in self.timings.items()},

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.answer.answer import Answer, Choice, Citation
-from videopipe.answer.evidence import best_time, cut, write_frame
+from videopipe.answer.evidence import best_time, illustrate
 from videopipe.answer.overview import asks_for_overview, overview
 from videopipe.answer.passages import Passage, passages
 from videopipe.answer.reader import choose, read
 from videopipe.config import Config
-from videopipe.errors import ConfigError, VideopipeError
+from videopipe.errors import ConfigError
 from videopipe.library import ClipHit, Embedder, Library, Video, load_embedder
-from videopipe.media import PacketTable, fetch, remember
-from videopipe.types import stamp
 
 NOTHING = "Nothing that is said, shown or measured here matches the question."
-_LEADS = {"subtitle": "Said", "ocr": "On screen", "facts": "Measured", "caption": "Caption"}
+_LEADS: dict[str, str] = {
+    "subtitle": "Said",
+    "asr": "Said",
+    "ocr": "On screen",
+    "facts": "Measured",
+    "caption": "Caption",
+}
 
 
 def ask(
@@ -72,8 +75,7 @@ def ask(
     if frames is not None:
         for place, citation in enumerate(citations):
             video = found.videos[citation.video_id]
-            held = (video.size, video.mtime_ns)
-            citations[place] = _illustrate(citation, held, frames, warnings, library, config)
+            citations[place] = illustrate(citation, video, frames, warnings, library, config)
         lap("frames")
     if not citations and _not_latin(question):
         warnings.append(
@@ -199,42 +201,14 @@ def _cite(number: int, passage: Passage, value: float, video: Video, library: Li
     )
 
 
-def _illustrate(
-    citation: Citation,
-    held: tuple[int, int],
-    folder: Path,
-    warnings: list[str],
-    library: Library,
-    config: Config,
-) -> Citation:
-    """``citation`` with its frame written at full size; a video that is gone is a warning."""
-    if stamp(citation.video) not in (held, (0, 0)):
-        warnings.append(f"no frame for [{citation.number}]: {citation.video} has changed since.")
-        return citation
-    try:
-        if packets := library.packets(citation.video_id):
-            remember(citation.video, held, PacketTable.from_arrays(packets))
-        picture = fetch(
-            citation.video,
-            [citation.frame_time],
-            workers=config.decode.workers or os.cpu_count() or 1,
-            backend=config.decode.backend,
-            deadline=config.decode.deadline_seconds,
-        ).frames[0]
-        stem = cut(citation.video.stem)
-        name = f"{citation.number:02d}_{stem}_{citation.frame_time:.2f}s"
-        return replace(citation, frame=write_frame(folder, name, picture))
-    except VideopipeError as error:
-        warnings.append(f"no frame for [{citation.number}]: {error}")
-        return citation
-
-
 def _text(citations: Sequence[Citation], choices: Sequence[str], picked: int | None) -> str:
     if not citations:
         return NOTHING
     quotes: dict[str, str] = {}
     for citation in citations:
-        quote = f"“{citation.text}”" if citation.source in ("subtitle", "ocr") else citation.text
+        quote = (
+            f"“{citation.text}”" if citation.source in ("subtitle", "asr", "ocr") else citation.text
+        )
         line = f"{_LEADS[citation.source]}: {quote}"
         quotes[line] = quotes.get(line, "") + f" [{citation.number}]"
     lines = [] if picked is None else [f"{chr(65 + picked)}. {choices[picked]}"]

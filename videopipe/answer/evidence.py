@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videopipe.answer.answer import Citation
+from videopipe.config import Config
 from videopipe.errors import VideopipeError
+from videopipe.library import Library, Video
+from videopipe.media import PacketTable, fetch, remember
+from videopipe.types import stamp
 
 
 def best_time(signals: dict[str, NDArray[Any]], start: float, end: float) -> float:
@@ -43,3 +50,38 @@ def write_frame(folder: Path, name: str, frame: NDArray[np.uint8]) -> Path:
     except OSError as error:
         raise VideopipeError(f"The frame {path} cannot be written ({error.strerror}).") from None
     return path
+
+
+def known_packets(video: Video, library: Library) -> None:
+    """Spare ``fetch`` reading through a file whose packet table the library holds."""
+    if packets := library.packets(video.video_id):
+        remember(video.path, (video.size, video.mtime_ns), PacketTable.from_arrays(packets))
+
+
+def illustrate(
+    citation: Citation,
+    video: Video,
+    folder: Path,
+    warnings: list[str],
+    library: Library,
+    config: Config,
+) -> Citation:
+    """``citation`` with its frame written at full size; a video that is gone is a warning."""
+    if stamp(citation.video) not in ((video.size, video.mtime_ns), (0, 0)):
+        warnings.append(f"no frame for [{citation.number}]: {citation.video} has changed since.")
+        return citation
+    try:
+        known_packets(video, library)
+        picture = fetch(
+            citation.video,
+            [citation.frame_time],
+            workers=config.decode.workers or os.cpu_count() or 1,
+            backend=config.decode.backend,
+            deadline=config.decode.deadline_seconds,
+        ).frames[0]
+        stem = cut(citation.video.stem)
+        name = f"{citation.number:02d}_{stem}_{citation.frame_time:.2f}s"
+        return replace(citation, frame=write_frame(folder, name, picture))
+    except VideopipeError as error:
+        warnings.append(f"no frame for [{citation.number}]: {error}")
+        return citation

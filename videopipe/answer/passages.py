@@ -64,7 +64,7 @@ def _continued(lines: Iterable[TimedText]) -> list[TimedText]:
 
 
 def _groups(source: Source, lines: Sequence[TimedText]) -> list[list[TimedText]]:
-    if source == "subtitle":
+    if source in ("subtitle", "asr"):
         return _sentences(lines)
     if source == "ocr":
         return _blocks(lines)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from videopipe.cli import show
-from videopipe.cli.options import ConfigFile, Json, LibraryDir, Overrides, resolve
+from videopipe.cli.options import BaseUrl, ConfigFile, Json, LibraryDir, Model, Overrides, resolve
 from videopipe.errors import ConfigError
 
 VideoFile = Annotated[
@@ -44,28 +44,48 @@ def ask(
     clips: Annotated[
         int | None, typer.Option("--clips", "-k", help="Answer from this many clips.")
     ] = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(metavar="TOKENS", help="Visual tokens the model is shown [default: 4096]."),
+    ] = None,
+    compress: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Token compressor: none, pool, uniform.")
+    ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
     """Answer a question about a video or a library.
 
-    The answer quotes what is said, shown or measured, and cites its times. A video that is not in
-    the library yet is indexed first.
+    The answer quotes what is said, shown or measured, and cites its times; with --model a video
+    MLLM looks at the clips found and answers in its own words. A video that is not in the library
+    yet is indexed first.
 
     Examples:
 
       videopipe ask lecture.mp4 "When does she define entropy?"
 
       videopipe ask --library talks "Who mentions Bayes?" --frames evidence
+
+      videopipe ask lecture.mp4 "What is on the board?" --model Qwen/Qwen3-VL-2B-Instruct
     """
     if len(words) > 2 or (len(words) == 1 and library is None):
         raise ConfigError('Give a video and one quoted question: videopipe ask VIDEO "question".')
-    resolved = resolve(config, overrides, retrieve__clips=clips)
+    resolved = resolve(
+        config,
+        overrides,
+        retrieve__clips=clips,
+        model__name=model,
+        model__base_url=base_url,
+        budget__tokens=budget,
+        compress__method=compress,
+    )
     from videopipe import api
-    from videopipe.cli.progress import observe
+    from videopipe.cli.progress import observe, speaking
 
-    with observe() as observer:
+    with observe() as observer, speaking() as (tell, on_text):
         result = api.ask(
             words[-1],
             words[0] if len(words) == 2 else None,
@@ -74,6 +94,8 @@ def ask(
             frames=frames,
             config=resolved.config,
             observer=observer,
+            on_text=on_text,
+            tell=tell,
         )
     for warning in result.warnings:
         print(f"note: {warning}", file=sys.stderr)
@@ -89,6 +111,15 @@ def index(
         typer.Argument(metavar="PATH...", help="Videos, or folders of them.", show_default=False),
     ] = None,
     library: LibraryDir = None,
+    describe: Annotated[
+        str | None, typer.Option(metavar="HOW", help="vlm: caption each clip with --model.")
+    ] = None,
+    model: Model = None,
+    base_url: BaseUrl = None,
+    asr: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Transcribe what has no subtitles: hub name or folder."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Videos in work at once [default: one per core].")
     ] = None,
@@ -110,8 +141,21 @@ def index(
       videopipe index lecture.mp4
 
       videopipe index videos/ --library talks
+
+      videopipe index videos/ --describe vlm --model Qwen/Qwen3-VL-2B-Instruct
     """
-    resolved = resolve(config, overrides, run__workers=workers, run__address=address)
+    resolved = resolve(
+        config,
+        overrides,
+        captions__by=describe,
+        model__name=model,
+        model__base_url=base_url,
+        asr__model=asr,
+        run__workers=workers,
+        run__address=address,
+    )
+    if resolved.config.captions.by == "vlm" and resolved.config.model.name is None:
+        raise ConfigError("Captions need a model: name it with --model.")
     given = resolved.config.index
     paths = paths or [Path(path) for path in given.paths]
     if not paths:

@@ -22,6 +22,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one key, e.g. scan.rate=2."),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="Video MLLM: hub name, folder, or openai:MODEL on a server.",
+    ),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="OpenAI-compatible server of openai:MODEL.")
+]
 
 
 def resolve(file: Path | None, overrides: list[str] | None, **flags: Any) -> Resolved:

@@ -50,6 +50,37 @@ def bar(description: str) -> Iterator[Callable[[float, float], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)
 
 
+@contextmanager
+def speaking() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """Two functions: one tells what is going on, one shows text of a model as it comes.
+
+    The text stays as long as it is being written; the answer is printed after it.
+    """
+
+    def tell(sentence: str) -> None:
+        print(show.plain(sentence), file=sys.stderr)
+
+    if not sys.stderr.isatty():
+        yield tell, lambda text: None
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    told = Text(style="dim")
+    live = Live(told, console=console, transient=True, vertical_overflow="visible")
+
+    def write(text: str) -> None:
+        told.append("".join(c if c == "\n" else show.plain(c) for c in text))
+        live.start()
+
+    try:
+        yield tell, write
+    finally:
+        live.stop()
+
+
 def _bars() -> Bars:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

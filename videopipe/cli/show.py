@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 SOURCE_NAMES = {
     "subtitle": "subtitle",
+    "asr": "speech",
     "ocr": "on screen",
     "facts": "measured",
     "caption": "caption",
+    "frames": "seen",
 }
 
 
@@ -58,7 +60,8 @@ def answer(result: Answer) -> None:
     print(result.text)
     for index, choice in enumerate(result.choices):
         mark = "→" if index == result.choice else " "
-        print(f" {mark} {chr(65 + index)}. {choice.text}  ({choice.score:.2f})")
+        score = f"  ({choice.score:.2f})" if result.budget is None else ""
+        print(f" {mark} {chr(65 + index)}. {choice.text}{score}")
     if result.citations:
         print()
     several = len({citation.video_id for citation in result.citations}) > 1
@@ -69,6 +72,26 @@ def answer(result: Answer) -> None:
         print(f"[{citation.number}] {where}{name}  {source}, score {citation.score:.2f}")
         if citation.frame is not None:
             print(f"    {citation.frame}")
+    if result.budget is not None:
+        _looked(result)
+
+
+def _looked(result: Answer) -> None:
+    """What a model was shown, and what it cost."""
+    assert result.budget is not None
+    if not result.citations:
+        several = len({part.video_id for part in result.evidence}) > 1
+        names = (
+            f"{span(part.start, part.end)}" + (f" {plain(part.video.name)}" if several else "")
+            for part in result.evidence
+        )
+        print(f"\nlooked at {', '.join(names)}")
+    budget = result.budget
+    sizes = ", ".join(f"{width}x{height}" for height, width in budget["resolutions"])
+    print(
+        f"{result.model}: {budget['frames']} frames at {sizes}, {budget['used']} of "
+        f"{budget['budget']} visual tokens ({budget['compressor']})"
+    )
 
 
 def hits(results: list[ClipHit]) -> None:
