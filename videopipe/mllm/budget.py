@@ -7,9 +7,9 @@ is kept. What comes out of the encoder is counted again by :func:`check`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -17,7 +17,7 @@ from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm.pixels import Packing
 
 FEWEST = 16  # tokens of a step in time below which frames are dropped instead
-_FILL = 0.9
+_FILL = 0.9  # of the room, less is a waste of what the model may see
 _BENT = 1.2  # an aspect ratio that is off by more is only taken where nothing else fills
 
 
@@ -101,12 +101,11 @@ def plan(
     """
     if method == "auto":
         method = "none" if packing.family.any_size else "pool"
-    room = budget if method == "none" else int(budget * ratio)
-    fitted = (_any_size if packing.family.any_size else _one_size)(
-        packing, footage, room, budget if method != "none" else room
-    )
-    if method == "none" and not any(frames for frames, _, _ in fitted):
-        one = packing.tokens(1, *packing.size)
+    one = packing.tokens(1, *packing.size)
+    # What a compressor is given is as much as is kept, if a last frame makes it so.
+    room = budget if method == "none" else max(int(budget * ratio), budget - 1 + one)
+    fitted = (_any_size if packing.family.any_size else _one_size)(packing, footage, room, budget)
+    if not any(frames for frames, _, _ in fitted) and any(clip.frames for clip in footage):
         raise ConfigError(
             f"A frame is {one} visual tokens to this {packing.family.name} model, the budget "
             f"{budget}; raise the budget or compress (compress.method=pool)."
@@ -131,149 +130,6 @@ def check(plan: BudgetPlan, used: Sequence[int]) -> None:
         )
 
 
-_Fitted = tuple[tuple[int, ...], tuple[tuple[int, int], ...], int]
-
-
-def _one_size(packing: Packing, footage: Sequence[Footage], room: int, most: int) -> list[_Fitted]:
-    """As many frames as fit, evenly from each clip; each keeps a token at least."""
-
-    def tokens(count: int) -> int:
-        return packing.tokens(count, *packing.size) if count else 0
-
-    wanted = [clip.frames for clip in footage]
-    counts = wanted
-    total = sum(wanted)
-    # A clip's own extra tokens make the sum no multiple of the frames: step down to what fits.
-    low, high = 0, total
-    while low < high:
-        middle = (low + high + 1) // 2
-        counts = shares(wanted, middle)
-        if sum(map(tokens, counts)) <= room and middle <= most:
-            low = middle
-        else:
-            high = middle - 1
-    if not low and most < room and total:
-        low = 1  # a compressor makes one frame as small as need be
-    counts = shares(wanted, low)
-    return [
-        (_spread(clip.frames, count), (packing.size,) * count, tokens(count))
-        for clip, count in zip(footage, counts, strict=True)
-    ]
-
-
-def _any_size(packing: Packing, footage: Sequence[Footage], room: int, most: int) -> list[_Fitted]:
-    """Sizes that fill ``room``; fewer frames where each would become too small to see."""
-    step, cell = packing.step, packing.cell
-    wanted = [-(-clip.frames // step) for clip in footage]
-    native = [
-        (max(1, round(clip.height / cell)), max(1, round(clip.width / cell))) for clip in footage
-    ]
-    steps = shares(wanted, max(1, min(sum(wanted), room // FEWEST, most)))
-    rooms = _filled([s * h * w for s, (h, w) in zip(steps, native, strict=True)], steps, room)
-    fitted: list[_Fitted] = []
-    for clip, count, share, (high, wide), all_steps in zip(
-        footage, steps, rooms, native, wanted, strict=True
-    ):
-        if not count or not share:
-            fitted.append(((), (), 0))
-            continue
-        frames = (
-            tuple(range(clip.frames)) if count == all_steps else _spread(clip.frames, count * step)
-        )
-        grids = _grids(share, count, clip.height / clip.width, (high, wide))
-        sizes = [(h * cell, w * cell) for h, w in grids for _ in range(step)][: len(frames)]
-        fitted.append((frames, tuple(sizes), sum(h * w for h, w in grids)))
-    return fitted
-
-
-def _grids(share: int, steps: int, aspect: float, native: tuple[int, int]) -> list[tuple[int, int]]:
-    """The grid of each of ``steps`` steps, so that together they are ``share`` tokens at most.
-
-    All the same where that fills it without bending the picture; else the first ones are a size
-    larger than the rest.
-    """
-    room = share // steps
-    if room >= native[0] * native[1]:
-        return [native] * steps
-    even = _grid(room, aspect, native)
-    if _bent(even, aspect) <= _BENT and even[0] * even[1] * steps >= _FILL * share:
-        return [even] * steps
-    small = _shaped(room, aspect, native)
-    base = small[0] * small[1]
-    best = [even] * steps
-    for larger in _larger(small, aspect, native):
-        gain = larger[0] * larger[1] - base
-        count = min(steps, (share - base * steps) // gain) if gain > 0 else 0
-        if 0 < count and base * steps + gain * count >= _FILL * share:
-            return [larger] * count + [small] * (steps - count)
-    return best
-
-
-def _grid(room: int, aspect: float, native: tuple[int, int]) -> tuple[int, int]:
-    """The least bent grid of ``room`` cells at most that fills nine tenths of it."""
-    best, least = (1, min(room, native[1])), math.inf
-    for high in range(1, min(room, native[0]) + 1):
-        wide = min(room // high, native[1])
-        if high * wide < _FILL * room:
-            continue
-        ideal = max(math.ceil(_FILL * room / high), min(wide, round(high / aspect)))
-        grid = (high, min(ideal, wide))
-        if _bent(grid, aspect) < least:
-            best, least = grid, _bent(grid, aspect)
-    if least == math.inf:  # the picture has no more to show in one direction
-        return _shaped(room, aspect, native)
-    return best
-
-
-def _shaped(room: int, aspect: float, native: tuple[int, int]) -> tuple[int, int]:
-    """The largest grid of ``room`` cells at most that keeps the aspect ratio."""
-    best = (1, 1)
-    for high in range(1, min(room, native[0]) + 1):
-        wide = max(1, min(room // high, native[1], round(high / aspect)))
-        if high * wide > best[0] * best[1] and high * wide <= room:
-            best = (high, wide)
-    return best
-
-
-def _larger(
-    small: tuple[int, int], aspect: float, native: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Grids above ``small`` of about the same shape, smallest first."""
-    near = {
-        (h, w)
-        for h in range(small[0], min(small[0] + 3, native[0]) + 1)
-        for w in range(small[1], min(small[1] + 4, native[1]) + 1)
-        if h * w > small[0] * small[1]
-    }
-    fair = [grid for grid in near if _bent(grid, aspect) <= max(_BENT, _bent(small, aspect))]
-    return sorted(fair or near, key=lambda grid: (grid[0] * grid[1], grid))
-
-
-def _bent(grid: tuple[int, int], aspect: float) -> float:
-    """By what factor the grid's aspect ratio is off, 1 at best."""
-    off = grid[0] / grid[1] / aspect
-    return max(off, 1 / off)
-
-
-def _filled(caps: Sequence[int], weights: Sequence[int], room: int) -> list[int]:
-    """``room`` shared out by ``weights``; what is above a cap goes to the others."""
-    out = [0] * len(caps)
-    open_ = [at for at, weight in enumerate(weights) if weight]
-    left = room
-    while open_:
-        given = shares([weights[at] for at in open_], left)
-        full = [at for at, share in zip(open_, given, strict=True) if share >= caps[at]]
-        if not full:
-            for at, share in zip(open_, given, strict=True):
-                out[at] = share
-            break
-        for at in full:
-            out[at] = caps[at]
-            left -= caps[at]
-        open_ = [at for at in open_ if at not in full]
-    return out
-
-
 def shares(weights: Sequence[int], total: int) -> list[int]:
     """``total`` shared out by ``weights`` in whole numbers, largest remainders first.
 
@@ -283,23 +139,155 @@ def shares(weights: Sequence[int], total: int) -> list[int]:
     whole = sum(weights)
     if not whole:
         return [0] * len(weights)
-    exact = [weight * total / whole for weight in weights]
-    given = [math.floor(share) for share in exact]
-    if sum(weight > 0 for weight in weights) <= total:
-        given = [
-            max(share, int(weight > 0)) for share, weight in zip(given, weights, strict=True)
-        ]
-    order = sorted(range(len(weights)), key=lambda at: (given[at] - exact[at], at))
-    while sum(given) < total:
-        for at in order:
-            if sum(given) < total and weights[at]:
-                given[at] += 1
-    while sum(given) > total:
-        given[max(range(len(given)), key=lambda at: (given[at], at))] -= 1
+    parts = [divmod(weight * total, whole) for weight in weights]
+    given = [share for share, _ in parts]
+    by_rest = sorted(range(len(weights)), key=lambda at: (-parts[at][1], at))
+    for at in by_rest[: total - sum(given)]:
+        given[at] += 1
+    poor = [at for at, weight in enumerate(weights) if weight and not given[at]]
+    if len(poor) <= total - sum(share > 0 for share in given):
+        for at in poor:
+            given[max(range(len(given)), key=given.__getitem__)] -= 1
+            given[at] = 1
+    return given
+
+
+_Grid = tuple[int, int]
+_Fitted = tuple[tuple[int, ...], tuple[_Grid, ...], int]
+
+
+def _one_size(
+    packing: Packing, footage: Sequence[Footage], room: int, budget: int
+) -> list[_Fitted]:
+    """As many frames as fit into ``room``, evenly from each clip; each keeps a token at least."""
+    wanted = [clip.frames for clip in footage]
+
+    def counted(total: int) -> list[int]:
+        return [packing.tokens(n, *packing.size) if n else 0 for n in shares(wanted, total)]
+
+    total, high = 0, min(sum(wanted), budget)
+    while total < high:
+        middle = (total + high + 1) // 2
+        if sum(counted(middle)) <= room:
+            total = middle
+        else:
+            high = middle - 1
+    return [
+        (_spread(clip.frames, count), (packing.size,) * count, tokens)
+        for clip, count, tokens in zip(footage, shares(wanted, total), counted(total), strict=True)
+    ]
+
+
+def _any_size(
+    packing: Packing, footage: Sequence[Footage], room: int, budget: int
+) -> list[_Fitted]:
+    """Sizes that fill ``room``; fewer frames where each would become too small to see."""
+    step, cell = packing.step, packing.cell
+    wanted = [-(-clip.frames // step) for clip in footage]
+    steps = shares(wanted, min(sum(wanted), budget))
+    native = [
+        (max(1, round(clip.height / cell)), max(1, round(clip.width / cell))) for clip in footage
+    ]
+    most = [count * high * wide for count, (high, wide) in zip(steps, native, strict=True)]
+    rooms = _filled(most, steps, room)
+    enough = _FILL * budget / room
+    fitted: list[_Fitted] = [((), (), 0)] * len(footage)
+    left = 0
+    # The clips with the least to show first: what they cannot use goes on to the others.
+    for at in sorted(range(len(footage)), key=most.__getitem__):
+        clip, area = footage[at], native[at][0] * native[at][1]
+        own = min(rooms[at] + left, most[at])
+        left += rooms[at]
+        if not own:
+            continue
+        count = min(steps[at], max(own // FEWEST, -(-own // area)))
+        grids = _grids(own, count, clip.height / clip.width, native[at], enough)
+        whole = count == wanted[at]
+        frames = tuple(range(clip.frames)) if whole else _spread(clip.frames, count * step)
+        sizes = [(h * cell, w * cell) for h, w in grids for _ in range(step)][: len(frames)]
+        used = sum(h * w for h, w in grids)
+        fitted[at] = frames, tuple(sizes), used
+        left -= used
+    return fitted
+
+
+def _grids(room: int, steps: int, aspect: float, native: _Grid, enough: float) -> list[_Grid]:
+    """The grid of each of ``steps`` steps, so that together they are ``room`` tokens at most.
+
+    All the same where that fills it, or is ``enough`` of it; else the first ones are a size larger
+    than the rest. Shapes that bend the picture are only taken where no others fill.
+    """
+    if room >= steps * native[0] * native[1]:
+        return [native] * steps
+    best = [(1, 1)] * steps
+    for choice in (_fair(aspect, native), _near(room // steps, native)):
+        small = [grid for grid in choice if grid[0] * grid[1] * steps <= room]
+        if not small:
+            continue
+        filling = [grid for grid in small if grid[0] * grid[1] * steps >= _FILL * room]
+        if filling:
+            return [min(filling, key=lambda grid: _bent(grid, aspect))] * steps
+        base = max(small, key=_area)
+        if _area(base) * steps >= enough * room:
+            return [base] * steps
+        grids = [base] * steps
+        if larger := [grid for grid in choice if grid not in small]:
+            more = min(larger, key=lambda grid: (_area(grid), _bent(grid, aspect)))
+            count = (room - _area(base) * steps) // (_area(more) - _area(base))
+            grids[:count] = [more] * count
+        if sum(map(_area, grids)) >= _FILL * room:
+            return grids
+        best = max(best, grids, key=lambda grids: sum(map(_area, grids)))
+    return best
+
+
+@lru_cache(maxsize=64)
+def _fair(aspect: float, native: _Grid) -> list[_Grid]:
+    """The grids up to ``native`` of about that aspect ratio."""
+    most = max(_BENT, _bent(native, aspect))
+    high, wide = native
+    grids = {(h, min(wide, max(1, round(h / aspect)))) for h in range(1, high + 1)}
+    grids |= {(min(high, max(1, round(w * aspect))), w) for w in range(1, wide + 1)}
+    return sorted(grid for grid in grids if _bent(grid, aspect) <= most)
+
+
+def _near(room: int, native: _Grid) -> list[_Grid]:
+    """The grids up to ``native`` of any shape that are nearest to ``room`` cells."""
+    high, wide = native
+    widths = [
+        (h, min(wide, max(1, room // h + more))) for h in range(1, high + 1) for more in (0, 1)
+    ]
+    return list(dict.fromkeys(widths))
+
+
+def _area(grid: _Grid) -> int:
+    return grid[0] * grid[1]
+
+
+def _bent(grid: _Grid, aspect: float) -> float:
+    """By what factor the grid's aspect ratio is off, 1 at best."""
+    off = grid[0] / grid[1] / aspect
+    return max(off, 1 / off)
+
+
+def _filled(caps: Sequence[int], weights: Sequence[int], room: int) -> list[int]:
+    """``room`` shared out by ``weights``; what is above a cap goes to the others."""
+    given = [0] * len(caps)
+    order = [at for at, weight in enumerate(weights) if weight]
+    order.sort(key=lambda at: caps[at] / weights[at])
+    weight = sum(weights)
+    for place, at in enumerate(order):
+        if caps[at] * weight > room * weights[at]:
+            rest = order[place:]
+            for other, share in zip(rest, shares([weights[i] for i in rest], room), strict=True):
+                given[other] = share
+            break
+        given[at] = caps[at]
+        room -= caps[at]
+        weight -= weights[at]
     return given
 
 
 def _spread(length: int, count: int) -> tuple[int, ...]:
     """``count`` of ``length`` places, the middles of equal stretches."""
-    count = min(count, length)
     return tuple((2 * at + 1) * length // (2 * count) for at in range(count))
