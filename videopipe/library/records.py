@@ -110,6 +110,7 @@ class TextMatch:
         return {
             "source": self.source,
             "language": self.document.language,
+            "model": self.document.model,
             "text": self.text,
             "score": round(self.score, 4),
             "cosine": round(self.cosine, 4),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ def audio(
     info = source if isinstance(source, VideoInfo) else probe(source)
     line = _Line(rate, info.duration)
     with opened(info.path) as container:
-        stream: Any = _stream(container, info, language)  # the two below ask for a video's
+        stream = _stream(container, info, language)
         keep_only(container, stream)
         heard = False
         lost: list[float] = []  # where the current damage began

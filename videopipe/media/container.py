@@ -6,16 +6,19 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from videopipe.errors import MediaError, NotFound
 from videopipe.media.remote import RemoteFile, reading
 from videopipe.types import Location, Url
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.stream import VideoStream
+
+_Stream = TypeVar("_Stream", "VideoStream", "AudioStream")
 
 MAX_PIXELS = 2**26  # of a picture, 8192 x 8192; a small damaged file can claim far more
 _STILL = ("image2", "tty", "txd", "ico")  # demuxers that make a "video" of a picture or a text
@@ -114,7 +117,7 @@ def video_stream(container: InputContainer, path: Location) -> VideoStream:
     return chosen
 
 
-def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+def packets(container: InputContainer, stream: _Stream) -> Iterator[Packet[_Stream]]:
     """The packets of ``stream`` that hold anything, in the order of the file.
 
     Raises:
@@ -133,7 +136,7 @@ def encrypted(path: Location) -> MediaError:
     return MediaError(f"{path} is encrypted (DRM); use a copy without protection.")
 
 
-def keep_only(container: InputContainer, stream: VideoStream) -> None:
+def keep_only(container: InputContainer, stream: VideoStream | AudioStream) -> None:
     """Let the demuxer skip the data of every other stream."""
     from av.stream import Discard
 
