@@ -165,6 +165,11 @@ class VideoMLLM:
         Raises:
             ValueError, ModelError: as :meth:`generate` does.
         """
+        if not len(prompts) == len(tokens) == len(token_maps):
+            raise ValueError(
+                f"{len(prompts)} prompts were given tokens for {len(tokens)} "
+                f"and maps for {len(token_maps)}"
+            )
         rows = [
             self._sequenced(prompt, clips, maps, system)
             for prompt, clips, maps in zip(prompts, tokens, token_maps, strict=True)

@@ -65,6 +65,8 @@ class PromptWriter:
         self.marker = self.names.get(attribute, usual)
         controls = {*tokenizer.all_special_tokens, *map(str, tokenizer.added_tokens_encoder)}
         controls |= {self.marker, self.holder}
+        # Some vocabularies have line breaks and blanks among their added tokens: these are text.
+        controls = {token for token in controls if token.strip()}
         self._controls = re.compile("|".join(sorted(map(re.escape, controls), key=len)[::-1]))
 
     def plain(self, text: str) -> str:
@@ -84,7 +86,7 @@ class PromptWriter:
             ValueError: ``prompt`` has places for another number of clips.
             ModelError: the chat template leaves clips out.
         """
-        parts = [prompt] if isinstance(prompt, str) else list(prompt)
+        parts = [prompt] if isinstance(prompt, str) else _joined(prompt)
         if VIDEO not in parts:
             parts = [VIDEO] * len(shots) + parts
         if sum(part is VIDEO for part in parts) != len(shots):
@@ -102,12 +104,11 @@ class PromptWriter:
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if system:
             messages.insert(0, {"role": "system", "content": [_text(self.plain(system))]})
-        rendered = self._render(messages)
-        if not self._in_order(rendered, content):
+        if not self._keeps_order(content):
             # Some templates put all clips before all texts: write the places into the text.
             inline = "".join(entry.get("text", f"{self.marker}\n") for entry in content)
             messages[-1]["content"] = [_text(inline)]
-            rendered = self._render(messages)
+        rendered = self._render(messages)
         pieces = rendered.split(self.marker)
         if len(pieces) != len(slots) + 1:
             raise ModelError(
@@ -123,10 +124,15 @@ class PromptWriter:
         ids: list[int] = self.tokenizer(whole, add_special_tokens=add)["input_ids"]
         return ids
 
-    def _in_order(self, text: str, content: Sequence[dict[str, str]]) -> bool:
-        at = 0
-        for item in content:
-            wanted = item.get("text", self.marker).strip()
+    def _keeps_order(self, content: Sequence[dict[str, str]]) -> bool:
+        """Whether the template leaves clips and texts in place, seen by texts like no others."""
+        probe = [
+            _text(f"(text {number})") if "text" in item else item
+            for number, item in enumerate(content)
+        ]
+        text, at = self._render([{"role": "user", "content": probe}]), 0
+        for item in probe:
+            wanted = item.get("text", self.marker)
             at = text.find(wanted, at)
             if at < 0:
                 return False
@@ -152,6 +158,17 @@ class PromptWriter:
             raise ModelError(
                 f"The chat template of this checkpoint fails ({type(error).__name__}: {error})."
             ) from None
+
+
+def _joined(prompt: Sequence[str | Video]) -> list[str | Video]:
+    """Texts side by side made one, in which halves of a control token are seen to meet."""
+    parts: list[str | Video] = []
+    for part in prompt:
+        if parts and isinstance(part, str) and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return parts
 
 
 def _text(text: str) -> dict[str, str]:
