@@ -27,7 +27,7 @@ def test_default_yaml_documents_every_key_and_its_default() -> None:
     assert yaml.safe_load(text) == json.loads(json.dumps(asdict(Config())))
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda f: f.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda f: f.name)
 def test_shipped_configurations_load(file: Path) -> None:
     load(file)
 

@@ -93,7 +93,7 @@ def test_every_family_answers_within_its_budget(
 def test_marks_become_citations_with_the_times_of_the_video(
     videopipe: Run, server: OpenAIServer, film: Path, library: Path, tmp_path: Path
 ) -> None:
-    server.behave(answer="It does [e2, E7], and the tower is red (E1). [E99]")
+    server.behave(answer="<think>[E1]?</think>It does [e2, E7], and the tower is red (E1). [E99]")
     found = asked(
         videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
         "--base-url", server.url, "--frames", tmp_path / "stills", "-k", 2,
@@ -279,7 +279,7 @@ def test_time_that_is_up_is_told(
     ran = limited(0.001, "--model", models / "qwen3_vl")  # the first token is always waited for
     assert ran.code == 0
     assert "the answer was cut off after 0.001 s" in ran.err
-    server.behave(hang=9, hang_for="whale")
+    server.behave(hang_for="whale")
     assert limited(0.3, "--model", "openai:tiny-vl", "--base-url", server.url).code == 7
 
 

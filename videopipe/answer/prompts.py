@@ -98,6 +98,11 @@ def fit_lines(
     return fitted
 
 
+def spoken(text: str) -> str:
+    """A reply without what the model thought before it."""
+    return _THOUGHT.sub("", text).strip()
+
+
 def is_abstention(text: str) -> bool:
     """Whether a reply says no more than that the video does not show what was asked."""
     plain = MARK.sub("", _THOUGHT.sub("", text)).replace("’", "'")

@@ -27,6 +27,7 @@ from videopipe.answer.prompts import (
     fit_lines,
     is_abstention,
     question_prompt,
+    spoken,
 )
 from videopipe.config import Config
 from videopipe.errors import MediaError, NotFound, TimeLimit, VideopipeError
@@ -96,7 +97,7 @@ def watch(
         raise found
     lap("generate")
     warnings += _told(found, config)
-    text, cited = citations_in(found.text, [block.number for block in blocks])
+    text, cited = citations_in(spoken(found.text), [block.number for block in blocks])
     absent = is_abstention(text)
     picked = None if absent or not choices else extract_letter(text, choices)
     citations = [
