@@ -74,8 +74,8 @@ class Capture:
             yield
             return
         held = self.tower.config._attn_implementation
-        plain = "sdpa" if held not in ALL_ATTENTION_FUNCTIONS else held
-        inner = ALL_ATTENTION_FUNCTIONS[plain]
+        # Flash kernels take all frames at once; this one is given them frame by frame.
+        inner = ALL_ATTENTION_FUNCTIONS["sdpa"]
 
         def attend(
             module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
@@ -85,7 +85,7 @@ class Capture:
             return inner(module, query, key, value, *args, **kwargs)
 
         AttentionInterface.register(_NAME, attend)
-        AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS[plain])
+        AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
         self.tower.set_attn_implementation(_NAME)
         try:
             yield
