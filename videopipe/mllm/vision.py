@@ -44,7 +44,7 @@ class Capture:
         has_class = any(
             name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()
         )
-        self.wanted: dict[int, dict[str, str]] = {}
+        self.wanted: dict[int, list[tuple[str, str]]] = {}
         for need in sorted(needs):
             match = _SIGNAL.fullmatch(need)
             if not match:
@@ -61,7 +61,7 @@ class Capture:
             block = number + len(blocks) if number < 0 else number
             if not 0 <= block < len(blocks):
                 raise ConfigError(f"'{need}': this vision tower has {len(blocks)} blocks.")
-            self.wanted.setdefault(block, {})[match[1]] = need
+            self.wanted.setdefault(block, []).append((match[1], need))
         self.place = {
             id(module): number for number in self.wanted for module in blocks[number].modules()
         }
@@ -92,10 +92,10 @@ class Capture:
         finally:
             self.tower.set_attn_implementation(held)
 
-    def _look(self, kinds: dict[str, str], query: Tensor, key: Tensor, scale: Any) -> None:
+    def _look(self, kinds: list[tuple[str, str]], query: Tensor, key: Tensor, scale: Any) -> None:
         """``query`` and ``key`` are ``[frames, heads, n, d]``, rotated as the block uses them."""
         scale = key.shape[-1] ** -0.5 if scale is None else scale
-        for kind, name in kinds.items():
+        for kind, name in kinds:
             if kind == "key":
                 seen = key.transpose(1, 2).flatten(2)
             elif kind == "cls":
