@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -253,7 +253,7 @@ class VideoMLLM:
         )
         first = _FirstToken()
         with _memory(self.name):
-            out = self.model.generate(
+            out = cast(Any, self.model).generate(
                 **inputs,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,

@@ -6,6 +6,7 @@ files do not say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,6 +41,8 @@ class Family:
         extra: tokens without a place in the grid: one at the end of a clip (``newline``) or at
             the head of each frame (``class``).
         halved: the tower's grid is pooled 2 x 2 before the language model.
+        merge: patches per side of a token, from the configuration; where any size is taken, the
+            processor's settings say it.
         stamped: the prompt tells the time of each frame already.
     """
 
@@ -56,12 +59,18 @@ class Family:
     rope: Literal["1d", "mrope", "seconds"] = "1d"
     extra: Literal["none", "newline", "class"] = "none"
     halved: Literal["no", "up", "down"] = "no"
+    merge: Callable[[Any], int] = lambda config: 1
     stamped: bool = False
 
     @property
     def any_size(self) -> bool:
         """Whether a frame may have any resolution, and so any number of tokens."""
         return self.pixels == "patches"
+
+
+def _merge_of_gemma(config: Any) -> int:
+    vision = config.vision_config
+    return int(vision.image_size // vision.patch_size / config.mm_tokens_per_image**0.5)
 
 
 _VIDEO = ("video_token_id", "video_token_index")
@@ -100,11 +109,11 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "SmolVLM2", ("smolvlm",), "images", "longest", "image", _IMAGE, _TAG,
-        expansions.smolvlm, stamped=True,
+        expansions.smolvlm, merge=lambda config: int(config.scale_factor), stamped=True,
     ),
     Family(
         "InternVL", ("internvl",), "frames", "square", "image", _IMAGE, _TAG,
-        expansions.internvl, lead=0,
+        expansions.internvl, lead=0, merge=lambda config: round(1 / config.downsample_ratio),
     ),
     Family(
         "VideoLLaMA3", ("video_llama_3",), "patches", "shared", "video", _VIDEO, _PAD,
@@ -113,6 +122,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "Gemma3", ("gemma3",), "frames", "square", "image", _IMAGE,
         ("boi_token", "<start_of_image>"), expansions.gemma, items="image", lead=0,
+        merge=_merge_of_gemma,
     ),
     Family(
         "GLM-4V", ("glm4v", "glm4v_moe"), "patches", "clip", "video", _IMAGE,

@@ -104,7 +104,7 @@ class Packing:
         if self.family.any_size:
             return self._patches(pictures, size)
         values = torch.empty(len(pictures), 3, *size)
-        for picture, into in zip(pictures.split(1), values.split(1), strict=True):
+        for picture, into in zip(torch.split(pictures, 1), torch.split(values, 1), strict=True):
             self._normalise(self._resized(picture, size), into)
         if self.family.pixels == "frames":
             return {"pixel_values": values}
@@ -140,7 +140,9 @@ class Packing:
         steps = -(-len(pictures) // self.step)
         values = torch.empty(steps * high * wide, 3, self.step * patch * patch)
         # Step by step, while its bytes are in the cache.
-        for few, into in zip(pictures.split(self.step), values.split(high * wide), strict=True):
+        for few, into in zip(
+            torch.split(pictures, self.step), torch.split(values, high * wide), strict=True
+        ):
             few = self._resized(few, size)
             if missing := self.step - len(few):
                 few = torch.cat([few, few[-1:].expand(missing, -1, -1, -1)])
@@ -184,7 +186,7 @@ def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str,
         )
         one, edge = (0, 0), 0
     else:
-        merge, step, limits = _merge(family, config), 1, Limits(0, 0)
+        merge, step, limits = family.merge(config), 1, Limits(0, 0)
         if family.resize == "crop":
             crop = settings["crop_size"]
             crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
@@ -210,21 +212,6 @@ def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str,
         levels=1 / factor,
         filter=_FILTERS[int(settings["resample"])],
     )
-
-
-def _merge(family: Family, config: Any) -> int:
-    """Patches per side that become one token, where the tower's grid is fixed."""
-    vision = config.vision_config
-    side = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
-    patch = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
-    match family.name:
-        case "SmolVLM2":
-            return int(config.scale_factor)
-        case "InternVL":
-            return round(1 / config.downsample_ratio)
-        case "Gemma3":
-            return int(side // patch) // round(config.mm_tokens_per_image**0.5)
-    return 1
 
 
 _CLIP = {
