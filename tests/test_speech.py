@@ -617,5 +617,5 @@ def test_videos_that_need_no_transcript(ctc: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_model_is_the_error_of_the_run(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", [(0.0, story((1.0, "sand"), seconds=3))])
-    error = index(tmp_path / "library", path, model=tmp_path / "nowhere").error()
-    assert isinstance(error, ModelError)
+    with pytest.raises(ModelError, match="no folder"):
+        index(tmp_path / "library", path, model=tmp_path / "nowhere")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,16 @@ from videopipe.errors import (
     PartialFailure,
     VideopipeError,
 )
-from videopipe.ingest.executor import Executor, Failed, Finished, Progress
+from videopipe.ingest.executor import Executor, Failed, Finished, InProcess, Progress
+from videopipe.ingest.models import (
+    captions_by_local_model,
+    check_models,
+    load_captioner,
+    release_models,
+)
 from videopipe.ingest.plan import Known, plan
 from videopipe.ingest.video import index_video
-from videopipe.library import PACKAGED, Library, load_embedder
+from videopipe.library import Library
 from videopipe.media import NoVideo, find_videos
 from videopipe.media.backends import check
 from videopipe.types import VideoRecord, normalised
@@ -133,10 +140,14 @@ def index_paths(
 ) -> IndexReport:
     """Index every video under ``paths`` into ``library``.
 
-    ``executor_for`` is asked once, with the number of videos that have to be indexed and whether
-    the run is about a single file that was named, and only when there is something to do. This
-    process is the only writer; a video is in the library when its transaction is committed, so a
-    run that is killed goes on where it was.
+    ``executor_for`` is asked once, with the number of videos that may be in work at once and
+    whether the run is about a single file that was named, and only when there is something to do.
+    This process is the only writer; a video is in the library when its transaction is committed,
+    so a run that is killed goes on where it was.
+
+    Raises:
+        ConfigError, NotFound, ModelError: a decoder or a model that the run needs cannot be used.
+        LibraryError: the library cannot be written.
     """
     observer = observer or Observer()
     began = time.monotonic()
@@ -149,13 +160,20 @@ def index_paths(
     library.require_embedder(config.embed.model)
     found = find_videos(paths)
     todo = plan(found.videos, library.videos(), config)
-    if todo.jobs:
-        # A wrong name should not cost hours first.
-        if config.embed.model != PACKAGED:
-            load_embedder(config.embed.model)
+    jobs = todo.jobs
+    if jobs:
         if config.decode.backend != "pyav" and (reason := check(config.decode.backend)):
             raise ConfigError(reason)
-        executor = executor_for(len(todo.jobs), not found.walked and len(found.videos) == 1)
+        check_models(config)
+        at_once = len(jobs)
+        if captions_by_local_model(config) and not config.run.workers:
+            # Several workers would each need the memory for the model: one has all the cores.
+            at_once, jobs = 1, [replace(job, cores=os.cpu_count() or 1) for job in jobs]
+        executor = executor_for(at_once, not found.walked and len(found.videos) == 1)
+        if not isinstance(executor, InProcess):
+            release_models()
+        elif captions_by_local_model(config):
+            load_captioner(config)
         report.workers = executor.workers
     observer.planned(len(found.videos) + len(found.missing) + len(found.skipped), report.workers)
     for path, reason in found.missing:
@@ -166,10 +184,10 @@ def index_paths(
         library.remember_places(todo.places)
     for known in todo.known:
         note(_outcome_of(known))
-    if todo.jobs:
+    if jobs:
         writer = _Writer(library, {normalised(path) for path in found.walked})
         try:
-            with closing(executor.run(todo.jobs, index_video, observer.progress)) as outcomes:
+            with closing(executor.run(jobs, index_video, observer.progress)) as outcomes:
                 for result in outcomes:
                     note(writer.store(result))
         finally:

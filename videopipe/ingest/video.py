@@ -1,4 +1,4 @@
-"""The index path of one video: probe, scan, listen, describe, embed.
+"""The index path of one video: probe, scan, listen, describe, caption, embed.
 
 Knows nothing of the library's files. Runs in a worker; returns a small record that the single
 writer stores.
@@ -7,13 +7,14 @@ writer stores.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing import parent_process
 from typing import Any
 
-from videopipe.config import AsrConfig, SubtitlesConfig
+from videopipe.config import AsrConfig, Config, SubtitlesConfig
 from videopipe.describe import Transcript, describe, load_transcriber, transcribe
 from videopipe.errors import MediaError, VideopipeError
 from videopipe.ingest.executor import Job, Report
@@ -21,6 +22,7 @@ from videopipe.ingest.plan import sidecars
 from videopipe.library import load_embedder, split_document
 from videopipe.media import (
     audio,
+    fetch,
     fetch_each,
     packet_table,
     probe,
@@ -29,7 +31,7 @@ from videopipe.media import (
     scan,
 )
 from videopipe.scan import cut_clips, find_cuts, measure
-from videopipe.types import ClipText, TimedText, VideoInfo, VideoRecord, stamp
+from videopipe.types import Clip, ClipText, TimedText, VideoInfo, VideoRecord, stamp
 
 _EMBED_AT_ONCE = 256  # texts between two signs of life
 
@@ -39,8 +41,10 @@ def index_video(job: Job, report: Report) -> VideoRecord:
 
     Raises:
         NotFound, MediaError: the file is missing, not a video, or cannot be decoded.
-        ModelError: the text embedder or the speech model cannot be loaded.
-        ConfigError: the speech model does not know the language asked for.
+        ModelError: the text embedder, the speech model or the captioning model cannot be loaded or
+            reached, or no clip could be captioned.
+        ConfigError: the speech model does not know the language asked for, or no frame fits into
+            the tokens of a caption.
     """
     config = job.config
     seconds: dict[str, float] = {}
@@ -108,6 +112,12 @@ def index_video(job: Job, report: Report) -> VideoRecord:
             fetch_each=partial(fetch_each, **how),
             progress=report,
         )
+    if config.captions.by == "vlm":
+        with stage("caption"):
+            if parent_process() is not None:  # a worker's; it was given one thread
+                _take_cores(job.cores)
+            texts += _captions(info, clips, texts, config, how, warnings, report)
+            texts.sort(key=lambda text: text.clip.index)
     with stage("embed"):
         texts = [part for text in texts for part in _split(text)]
         embedder = load_embedder(config.embed.model)
@@ -180,6 +190,38 @@ def _speech(
     except MediaError as error:
         warnings.append(str(error))
         return None
+
+
+def _captions(
+    info: VideoInfo,
+    clips: Sequence[Clip],
+    texts: Sequence[ClipText],
+    config: Config,
+    how: dict[str, Any],
+    warnings: list[str],
+    report: Report,
+) -> list[ClipText]:
+    """What the model of the configuration says of each clip."""
+    from videopipe.describe.captions import caption_texts  # brings transformers along
+    from videopipe.mllm import open_viewer
+
+    return caption_texts(
+        info,
+        clips,
+        texts,
+        open_viewer(config.model),
+        config,
+        fetch=lambda source, times, sizes: fetch(source, times, sizes, **how),
+        fetch_each=partial(fetch_each, **how),
+        on_warning=warnings.append,
+        progress=lambda time: report("caption", time, info.duration),
+    )
+
+
+def _take_cores(count: int) -> None:
+    import torch
+
+    torch.set_num_threads(count)
 
 
 def _split(text: ClipText) -> list[ClipText]:
