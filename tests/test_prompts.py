@@ -274,10 +274,10 @@ def test_no_budget_no_lines() -> None:
 
 
 def test_a_block_that_needs_little_leaves_the_rest_to_others() -> None:
-    long = [f"a line number {n}" for n in range(10)]  # five words each with its lead
+    long = [f"a line number {n}" for n in range(10)]  # four words each, and one for the lead
     talky = [block(1, "short"), block(2, *long, start=20), block(3, *long, start=40)]
     fitted = fit_lines(talky, 62, words)
-    assert [words(block_text(b)) for b in fitted] == [2, 30, 30]
+    assert [words(block_text(b)) for b in fitted] == [2, 29, 29]
 
 
 def test_the_most_relevant_lines_go_first_and_stand_in_time_order() -> None:

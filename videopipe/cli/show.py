@@ -57,11 +57,11 @@ def shorten(text: str, width: int) -> str:
 
 def answer(result: Answer) -> None:
     """The answer, then each citation with its time, source and frame."""
-    print(result.text)
+    print("\n".join(map(plain, result.text.splitlines())))
     for index, choice in enumerate(result.choices):
         mark = "→" if index == result.choice else " "
         score = f"  ({choice.score:.2f})" if result.budget is None else ""
-        print(f" {mark} {chr(65 + index)}. {choice.text}{score}")
+        print(f" {mark} {chr(65 + index)}. {plain(choice.text)}{score}")
     if result.citations:
         print()
     several = len({citation.video_id for citation in result.citations}) > 1

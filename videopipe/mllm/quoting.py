@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import groupby
 
 from videopipe.types import Source, TimedText
 
@@ -20,8 +21,16 @@ _LEADS: dict[Source, str] = {
 
 
 def quoted_lines(lines: Sequence[tuple[Source, TimedText]]) -> list[str]:
-    """Each line as it stands in a prompt; measured facts and empty ones are left out."""
-    return [quoted for source, line in lines if (quoted := line_text(source, line.text))]
+    """Lines as they stand in a prompt, cues that follow each other as one.
+
+    Measured facts and empty lines are left out.
+    """
+    told = [(source, line.text) for source, line in lines if line_text(source, line.text)]
+    # Joined before they are quoted: two halves could make a mark.
+    return [
+        line_text(source, (" / " if source == "ocr" else " ").join(text for _, text in several))
+        for source, several in groupby(told, key=lambda entry: entry[0])
+    ]
 
 
 def line_text(source: Source, text: str) -> str:
