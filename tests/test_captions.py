@@ -78,8 +78,11 @@ def test_of_a_caption_that_was_cut_off_whole_sentences_stay() -> None:
 def test_what_a_caption_says_over_and_over_stands_once() -> None:
     loop = " The dog runs." * 9
     assert said(f"A man walks.{loop} The dog", "repetition") == "A man walks. The dog runs."
-    assert said("A man walks. He is very very very very very", "repetition") == "A man walks."
+    assert said("A man walks. He is" + " very" * 9, "repetition") == "A man walks."
     assert said("A sign says" + " go" * 40, "repetition") == "A sign says go …"
+    assert said("He has 1000." + " And so on and on." * 900, "repetition") == (
+        "He has 1000. And so on and on."
+    )
     assert said("一只狗。" + "好" * 90, "repetition") == "一只狗。"
 
 

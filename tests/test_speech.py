@@ -25,8 +25,9 @@ from videos import make_video
 import videopipe
 from videopipe import Library
 from videopipe.config import load
-from videopipe.describe import load_transcriber, speech, transcribe
-from videopipe.describe.speech import Transcriber, _placed, _sensible
+from videopipe.describe import load_transcriber, recogniser, transcribe
+from videopipe.describe.recogniser import Transcriber
+from videopipe.describe.speech import _placed, _sensible
 from videopipe.describe.voice import RATE, Speech, stretches
 from videopipe.errors import ConfigError, ModelError
 from videopipe.ingest import IndexReport
@@ -424,7 +425,7 @@ def test_a_whisper_that_does_not_end_is_stopped(
     transcriber = load_transcriber(str(whisper))
     beats: list[None] = []
     transcriber.hear(spoken, "en", lambda: beats.append(None))
-    monkeypatch.setattr(speech, "_PASSES", 0)
+    monkeypatch.setattr(recogniser, "_PASSES", 0)
     few: list[None] = []
     lines = transcriber.hear(spoken, "en", lambda: few.append(None))
     assert len(lines) == len(spoken)

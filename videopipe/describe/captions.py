@@ -35,7 +35,7 @@ _CONTEXT = 150  # tokens of what is said and shown
 _SOURCES: tuple[Source, ...] = ("subtitle", "asr", "ocr")
 _GLANCE = 32  # pixels; enough to see whether a frame can be decoded
 _BEAT = 1.0  # seconds between two signs of life
-_TAIL = 400  # units in which a loop is looked for
+_TAIL, _LOOP = 400, 6  # units in which a loop is looked for, and that it repeats at least
 _PATIENCE = 0.8  # of the time after which a silent worker is given up
 _DESCRIBE = (
     "Describe what is seen in these frames in one dense factual paragraph: people and what they "
@@ -271,10 +271,14 @@ def _signs_of_life(viewer: Viewer, beat: Callable[[], None]) -> Iterator[None]:
 
 
 def _unlooped(text: str) -> str:
-    """``text`` with what it says over and over at its end said once."""
-    words = re.findall(r"\S+\s*", text)
-    kept = _turns_once(words)
-    return "".join(words[:kept] if kept < len(words) else text[: _turns_once(text)])
+    """``text`` with what it says over and over at its end said once; words, or characters."""
+    for units in (re.findall(r"\S+\s*", text), list(text)):
+        left = units
+        while (kept := _turns_once(left)) < len(left):  # a long loop goes in several steps
+            left = left[:kept]
+        if left is not units:
+            return "".join(left)
+    return text
 
 
 def _turns_once(units: Sequence[str]) -> int:
@@ -284,6 +288,6 @@ def _turns_once(units: Sequence[str]) -> int:
     for period in range(1, len(said) // 3 + 1):
         pairs = zip(reversed(said), reversed(said[:-period]), strict=False)
         repeated = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if repeated >= 2 * period:
+        if repeated >= max(2 * period, _LOOP):
             best = max(best, repeated)
     return len(units) - best
