@@ -182,6 +182,27 @@ def test_any_size_fills_the_budget_wherever_there_is_enough_to_show(
         assert made.kept == made.encoded == whole
 
 
+@pytest.mark.parametrize(
+    ("name", "sizes", "budget"),
+    [
+        ("Qwen3.5", [(1, 185, 199), (1, 186, 183)], 68),
+        (
+            "Qwen2.5-VL",
+            [(3, 197, 202), (3, 142, 133), (2, 111, 65), (2, 23, 56), (3, 176, 134)],
+            80,
+        ),
+    ],
+)
+def test_what_one_clip_cannot_use_goes_to_the_next(
+    name: str, sizes: list[tuple[int, int, int]], budget: int
+) -> None:
+    """Alone, each of these clips would leave a tenth of its share."""
+    footage = [Footage(*size) for size in sizes]
+    made = plan(PACKINGS[name], footage, budget)
+    holds(PACKINGS[name], footage, made)
+    assert 0.9 * budget <= made.kept
+
+
 @pytest.mark.parametrize("name", ONE_SIZE)
 @settings(max_examples=100, deadline=None)
 @given(

@@ -127,11 +127,10 @@ def batch(
     if family.rope == "1d":
         inputs["position_ids"] = positions
     else:
-        # The first row counts the tokens there are; the others say where they were.
+        # The first row counts the tokens there are; the others say where they were. From the last
+        # column, generate counts on.
         count = (mask.cumsum(-1) - 1).clamp(min=0)
         inputs["position_ids"] = torch.cat([count[None].to(positions.dtype), positions])
-        behind = positions[..., -1].amax(0) + 1 - mask.sum(-1)
-        model.model.rope_deltas = behind[:, None].long().to(model.device)
     if family.name == "Gemma3":  # the tokens of a picture see each other both ways
         inputs["token_type_ids"] = torch.stack([left(row.kinds, 0) for row in rows])
     inputs = {name: value.to(model.device) for name, value in inputs.items()}
