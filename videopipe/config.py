@@ -243,11 +243,14 @@ class Config:
         """
         tree = {name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS}
         if self.captions.by != "none":
-            model = self.model
-            tree["captions"] = asdict(self.captions) | {
+            captions, model = asdict(self.captions), self.model
+            del captions["batch"]
+            tree["captions"] = captions | {
                 "model": model.name,
                 "base_url": model.base_url,
                 "quantize": model.quantize,
+                "send": model.send,
+                "compress": asdict(self.compress),
             }
         if self.asr.model is not None:
             tree["asr"] = {"model": self.asr.model, "language": self.asr.language}
