@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -69,9 +70,24 @@ def test_blocks_stand_in_order_with_header_frames_and_lines() -> None:
 
 
 def test_several_videos_are_named() -> None:
-    text = joined(question_prompt("Who?", [Block(1, "a.mp4", 0, 1), Block(2, "b <s>.mp4", 0, 1)]))
+    blocks = [
+        Block(1, "a.mp4", 0, 1, video_id="a"),
+        Block(2, "b <s>.mp4", 0, 1, video_id="b"),
+    ]
+    text = joined(question_prompt("Who?", blocks))
+    assert "These are parts of videos." in text
     assert "[E1 a.mp4 0:00:00–0:00:01]" in text
     assert "[E2 b ‹s›.mp4 " in text
+
+
+def test_videos_of_one_name_are_two() -> None:
+    line = (("subtitle", TimedText(0, 1, "Hello.")),)
+    blocks = [Block(n, "a.mp4", 0, 1, line, video_id=str(n)) for n in (1, 2)]
+    assert "These are parts of videos." in joined(question_prompt("Who?", blocks))
+    assert fit_lines(blocks, 100, words) == blocks
+    same = [replace(block, video_id="1") for block in blocks]
+    assert "These are parts of a video." in joined(question_prompt("Who?", same))
+    assert [len(block.lines) for block in fit_lines(same, 100, words)] == [1, 0]
 
 
 def test_no_evidence_is_still_a_question() -> None:
@@ -86,7 +102,6 @@ def test_choices_are_asked_for_as_benchmarks_do() -> None:
         "Answer with the option's letter from the given choices directly."
     )
     assert ABSTENTION not in text
-    assert ABSTENTION in joined(question_prompt("Which?", [BLOCK], ["red", "blue"], abstain=True))
 
 
 def test_choices_with_letters_are_not_given_them_twice() -> None:

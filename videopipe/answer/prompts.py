@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from videopipe.answer.letters import letter, unlabelled
 from videopipe.mllm.quoting import MARK, clean, clock, line_text, quoted_lines
@@ -27,14 +27,14 @@ _TASK = (
     f"answer, reply exactly: {ABSTENTION}"
 )
 _CHOOSE = "Answer with the option's letter from the given choices directly."
-_OR_ABSTAIN = f" If the video does not show it, reply exactly: {ABSTENTION}"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """Evidence ``[E<number>]``: a stretch ``[start, end)`` of a video in seconds, and its lines.
 
-    ``video`` is the name shown when the evidence is from several videos.
+    ``video`` is the name shown when the evidence is from several videos; ``video_id`` tells them
+    apart.
     """
 
     number: int
@@ -42,25 +42,26 @@ class Block:
     start: float
     end: float
     lines: tuple[tuple[Source, TimedText], ...] = ()
+    video_id: str = field(default="", kw_only=True)
 
 
 def question_prompt(
-    question: str, blocks: Sequence[Block], choices: Sequence[str] = (), *, abstain: bool = False
+    question: str, blocks: Sequence[Block], choices: Sequence[str] = ()
 ) -> list[str | int]:
     """The parts of a prompt for ``question``; an int stands for the frames of ``blocks[int]``.
 
-    With ``choices`` the model is asked for a letter; that the video may not show it is offered
-    then only with ``abstain``, and to an open question always.
+    With ``choices`` the model is asked for a letter, as benchmarks do; to an open question it may
+    reply that the video does not show this.
     """
     parts: list[str | int] = []
     text = ""
     if blocks:
-        several = len({block.video for block in blocks}) > 1
+        several = len({block.video_id for block in blocks}) > 1
         text = _INTRODUCTION.format(what="videos" if several else "a video") + "\n\n"
     for place, block in enumerate(blocks):
         parts += [f"{text}{_header(block)}\n", place]
         text = f"\n{block_text(block)}\n"
-    return [*parts, text + _task(question, blocks, choices, abstain)]
+    return [*parts, text + _task(question, blocks, choices)]
 
 
 def block_text(block: Block) -> str:
@@ -157,7 +158,7 @@ def _header(block: Block) -> str:
     return f"[E{block.number}{name} {clock(block.start)}–{clock(block.end)}]"
 
 
-def _task(question: str, blocks: Sequence[Block], choices: Sequence[str], abstain: bool) -> str:
+def _task(question: str, blocks: Sequence[Block], choices: Sequence[str]) -> str:
     asked = f"Question: {clean(question)}"
     if not choices:
         number = blocks[0].number if blocks else 1
@@ -165,14 +166,14 @@ def _task(question: str, blocks: Sequence[Block], choices: Sequence[str], abstai
     options = (
         f"{letter(place)}. {clean(choice)}" for place, choice in enumerate(unlabelled(choices))
     )
-    return "\n".join([asked, *options, _CHOOSE + _OR_ABSTAIN * abstain])
+    return "\n".join([asked, *options, _CHOOSE])
 
 
 def _offers(
     blocks: Sequence[Block], relevance: Sequence[Sequence[float]] | None
 ) -> list[list[tuple[Source, TimedText]]]:
     """The lines of each block that may be shown, the first to be taken first."""
-    spans: dict[tuple[str | None, str], list[tuple[float, float]]] = {}
+    spans: dict[tuple[str, str], list[tuple[float, float]]] = {}
     offers = []
     for place, block in enumerate(blocks):
         ranks = relevance[place] if relevance is not None else [0.0] * len(block.lines)
@@ -185,12 +186,12 @@ def _is_new(
     block: Block,
     source: Source,
     line: TimedText,
-    spans: dict[tuple[str | None, str], list[tuple[float, float]]],
+    spans: dict[tuple[str, str], list[tuple[float, float]]],
 ) -> bool:
     """Whether the line has a text that is not yet in ``spans`` for this time, and notes it."""
     if not line_text(source, line.text):
         return False
-    held = spans.setdefault((block.video, clean(line.text).casefold()), [])
+    held = spans.setdefault((block.video_id, clean(line.text).casefold()), [])
     known = any(line.start <= end + _GAP and start <= line.end + _GAP for start, end in held)
     held.append((line.start, line.end))
     return not known
