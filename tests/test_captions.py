@@ -62,6 +62,8 @@ def test_a_finished_caption_stays_as_it_is() -> None:
     assert said("") == said(" \n") == ""
     assert said("<think>A dog?</think>A cat [E3].") == "A cat E3."
     assert said("<think>Let me see") == ""
+    assert said("A **cat** [E3]. <think>A dog?</think>") == "A cat E3."
+    assert said("<|begin_of_box|>A cat.<|end_of_box|>") == "A cat."
 
 
 def test_of_a_caption_that_was_cut_off_whole_sentences_stay() -> None:

@@ -41,6 +41,9 @@ NAMED = {
     "thought": [
         ("<think>A or C? A.</think> B", 1), ("thinking of A </think>C", 2),
         ("<think>A</think><think>B</think>\n\nC", 2), ("D <think>or is it A", 3),
+        ("D <think>or is it A</think>", 3), ("<think>x</think> <answer>b</answer>", 1),
+        ("<|begin_of_box|>C<|end_of_box|>", 2), ("See (A). <|begin_of_box|>C<|end_of_box|>", 2),
+        ("**C**", 2), ("See (A), so \\boxed{\\text{C}}", 2),
     ],
     "text": [
         ("A red car", 0), ("red car.", 0), ("It shows the dog running", 2), ("Vitamin C pills", 3),
@@ -51,6 +54,7 @@ NAMED = {
 UNNAMED = [
     "", "E", "Z.", "I am not sure.", "I", "A man walks in", "The answer is A man", "a", "not B",
     "red car or the dog", "a car, red", "The video does not show this.", "<think>B it is",
+    "<think>\nThe answer is B", "<think>a red car", "<think>A?</think><think>B",
     "John D. Rockefeller is seen here twice", "The U.S.A. is shown in R&B", "C++ is seen there",
     "Washington D.C. is seen here", "A T-shirt and a D-day film are seen", "It is 20 °C there",
     "... ?!", "5", "D'accord, it is so", "I'm here",

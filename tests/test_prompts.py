@@ -18,7 +18,7 @@ from videopipe.answer.prompts import (
     is_abstention,
     question_prompt,
 )
-from videopipe.mllm.quoting import clean
+from videopipe.mllm.quoting import clean, spoken
 from videopipe.types import Source, TimedText
 
 SAID = ("subtitle", TimedText(761.0, 764.0, "The  lamp\nwas lit."))
@@ -207,6 +207,40 @@ def test_reading_marks_twice_changes_nothing(pieces: list[str], known: set[int])
     assert [n for n in map(int, re.findall(r"\[E(\d)\]", text)) if n not in known] == []
 
 
+# What is said, without thoughts and wrappers.
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ("A cat.", "A cat."),
+        ("<think>A dog?</think>\n A cat.", "A cat."),
+        ("A dog?</think> A cat.", "A cat."),
+        ("<think>A dog? A", ""),
+        ("A cat. <think>Or a dog", "A cat."),
+        ("A cat. <THINKING>Or a dog?</THINKING>", "A cat."),
+        ("<think>A <think>B</think> C</think>D", "D"),
+        ("A</think>B</think>C", "C"),
+        ("<answer>A cat.</answer>", "A cat."),
+        ("<answer>A cat", "A cat"),
+        ("<|begin_of_box|>B<|end_of_box|>", "B"),
+        ("So: \\boxed{B}.", "So: B."),
+        ("$\\boxed{\\text{a \\boxed{cat}}}$", "$a cat$"),
+        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}"),
+        ("**A cat** sits: 2**3", "A cat sits: 2**3"),
+        ("**红色**的", "红色的"),
+    ],
+)
+def test_what_is_spoken(reply: str, said: str) -> None:
+    assert spoken(reply) == said
+
+
+def test_long_replies_are_read_quickly() -> None:
+    for piece in ("<think>", "</think>", "\\boxed{", "**", "<answer>", "<"):
+        assert len(spoken(piece * 5_000)) <= len(piece) * 5_000
+    assert spoken("\\boxed{" * 200 + "B" + "}" * 200) == "B"
+
+
 # Abstentions.
 
 
@@ -218,8 +252,13 @@ def test_reading_marks_twice_changes_nothing(pieces: list[str], known: set[int])
         '"The video does not show this."',
         "**The video does not show this.** [E1]",
         "The video doesn’t show this.",
-        "This video does not show what colour the car is.",
+        "The video does not show what was asked.",
+        "The clips do not contain any of this.",
+        "The video does not contain enough information to tell what colour the car is.",
         "Sorry, the video doesn't show that!",
+        "I'm sorry, but the video doesn’t show this [E1][E2].",
+        "<answer>The video does not show this.</answer>",
+        "\\boxed{\\text{The video does not show this.}}",
         "<think>Hmm, E2?</think>The video does not show this.",
         "The video does not show this.\n\nThe video does not show this.",
         "The provided frames do not show the answer.",
@@ -239,6 +278,12 @@ def test_abstentions(said: str) -> None:
         "The video does not show this. The cat is black [E1].",
         "A sign says that the video does not show this.",
         "He does not show this.",
+        "The video does not show a cat.",
+        "The video does not show a dog; it shows a satellite [E1].",
+        "The video does not show this; it shows a satellite.",
+        "The video does not show enough to tell, it shows a satellite.",
+        "The video does not show this car.",
+        "The video does not say that he left.",
     ],
 )
 def test_answers_are_no_abstentions(said: str) -> None:

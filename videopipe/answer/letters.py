@@ -10,6 +10,8 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+from videopipe.mllm.quoting import spoken
+
 # A letter that stands alone: not part of a word, U.S., R&B, T-shirt, C++, °C or I'm.
 _BEFORE = r"(?<![A-Za-z0-9_°&])(?<![A-Za-z][.'’-])"
 _AFTER = r"(?![A-Za-z0-9_&#°]|['’-]\w|\+\+|\.[A-Za-z]\b)"
@@ -37,7 +39,6 @@ _FORMS = (  # from sure to weak; the ranks 10, 9, 7, 6, 5, 4 and 0 of the harnes
     re.compile(_LETTER),
 )
 
-_THOUGHT = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*", re.DOTALL | re.IGNORECASE)
 _DENIED = re.compile(r"(?:\bnot|\bnor|n['’]t)(?: be)?(?: option)?\s*\W?$", re.IGNORECASE)
 _REFUSED = re.compile(r"\W{0,3}\s(?:is|was)\s+(?:not|wrong|incorrect|false)\b")
 _NEAR = 40  # characters before a letter that say what it is
@@ -68,10 +69,10 @@ def unlabelled(choices: Sequence[str]) -> list[str]:
 def extract_letter(text: str, choices: Sequence[str]) -> int | None:
     """The index of the choice (at most 26) that the reply ``text`` names, or None.
 
-    What stands between thinking tags does not count. Where no letter is named, the full text of an
+    What the model thought does not count. Where no letter is named, the full text of an
     option is accepted if it is that of one option only.
     """
-    said = unicodedata.normalize("NFKC", _THOUGHT.sub("", text)).strip()
+    said = unicodedata.normalize("NFKC", spoken(text))
     texts = [_plain(choice) for choice in unlabelled(choices)]
     plain = _plain(said)
     if len(plain) > 1 and texts.count(plain) == 1:

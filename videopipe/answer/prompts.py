@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from videopipe.answer.letters import letter, unlabelled
-from videopipe.mllm.quoting import MARK, clean, clock, line_text, quoted_lines
+from videopipe.mllm.quoting import MARK, clean, clock, line_text, quoted_lines, spoken
 from videopipe.types import Source, TimedText
 
 ABSTENTION = "The video does not show this."
@@ -99,14 +99,9 @@ def fit_lines(
     return fitted
 
 
-def spoken(text: str) -> str:
-    """A reply without what the model thought before it."""
-    return _THOUGHT.sub("", text).strip()
-
-
 def is_abstention(text: str) -> bool:
     """Whether a reply says no more than that the video does not show what was asked."""
-    plain = MARK.sub("", _THOUGHT.sub("", text)).replace("’", "'")
+    plain = MARK.sub("", spoken(text)).replace("’", "'")
     sentences = [s.strip(" \t\n\"'“”‘*_`") for s in re.split(r"[.!?\n]+", plain)]
     said = [sentence for sentence in sentences if sentence]
     return bool(said) and all(map(_ABSTAINS.fullmatch, said))
@@ -143,13 +138,16 @@ _NORMAL = re.compile(r"\[E(\d+)\]")
 _CUT_OFF = re.compile(r"(?:[ \t]*+[\[\u3010\uff3b]\s*+(?:[Ee][\d\s,;Ee–-]*+)?)++$")
 _TIME = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?")
 _ITEMS = re.compile(r"[Ee]?\s?(?P<number>\d+)|(?P<to>[-–—]|to\b|\.\.+)|[,;/&:@|\s]|and\b")
-_THOUGHT = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*", re.DOTALL | re.IGNORECASE)
 _ABSTAINS = re.compile(
     r"(?:(?:i'm |i am )?sorry,? )?(?:but )?"
     r"(?:the|this|these|provided|given|parts? of|any|\s)*"
     r"\b(?:videos?|clips?|footage|parts?|frames|evidence)\s+(?:does not|doesn't|do not|don't)\s+"
-    r"(?:show|contain|say|tell|mention)\b(?:(?!\b(?:but|however|though|although|only|instead)\b).)*",
-    re.IGNORECASE | re.DOTALL,
+    # Nothing but these: "does not show a cat" is an answer.
+    r"(?:show|contain|say|tell|mention)\s+"
+    r"(?:any of this|this information|this|it|that|(?:the|an) answer|what was asked"
+    r"|enough(?: information)?(?: to (?:answer|tell|say|know|determine|decide)\b"
+    r"(?:(?!\b(?:but|however|though|although|only|instead)\b)[^,;:–—])*)?)",
+    re.IGNORECASE,
 )
 
 

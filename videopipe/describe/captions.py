@@ -21,7 +21,7 @@ from videopipe.config import Config
 from videopipe.errors import MediaError, ModelError, TimeLimit, VideopipeError
 from videopipe.media import fetch, fetch_each
 from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
-from videopipe.mllm.quoting import clean, clock, quoted_lines
+from videopipe.mllm.quoting import clean, clock, quoted_lines, spoken
 from videopipe.mllm.viewer import LocalViewer, ServerViewer
 from videopipe.types import Clip, ClipText, FrameSet, Source, TimedText, VideoInfo
 
@@ -42,7 +42,6 @@ _DESCRIBE = (
     "do, objects, place, written words, and what changes. Name only what is visible; do not guess "
     "and do not interpret."
 )
-_THOUGHT = re.compile(r"\A.*</think(?:ing)?>|<think(?:ing)?>.*", re.DOTALL | re.IGNORECASE)
 _SENTENCES = re.compile(r".*(?:[.!?][\"'”’)]*(?=\s|\Z)|[。！？])", re.DOTALL)
 
 
@@ -125,7 +124,7 @@ def caption_prompt(start: float, end: float, lines: Sequence[Line] = ()) -> list
 
 def caption_of(reply: Reply) -> str:
     """What a reply says of the clip, in one line; of one that was cut off the whole sentences."""
-    text = clean(_THOUGHT.sub("", reply.text))
+    text = clean(spoken(reply.text))
     if reply.stopped_by == "end":
         return text
     if reply.stopped_by == "repetition":

@@ -1,6 +1,6 @@
-"""What was said or shown in a video, as it stands in a prompt: quoted, one line, only data.
+"""What was said or shown in a video as it stands in a prompt, and what a model says in reply.
 
-It can make no marks and no control tokens of its own.
+What is quoted is one line and only data: it can make no marks and no control tokens of its own.
 """
 
 from __future__ import annotations
@@ -49,6 +49,24 @@ def clean(text: str) -> str:
     return " ".join(text.split())
 
 
+def spoken(text: str) -> str:
+    """A reply without what the model thought, and without the wrappers of what it says."""
+    said, *tags = _THINKING.split(text)
+    thinks = False
+    for closes, after in zip(tags[::2], tags[1::2], strict=True):
+        if not closes:
+            thinks = True
+        elif thinks:
+            thinks, said = False, said + after
+        else:  # all before was thought
+            said = after
+    wrapped = ""
+    said = _BOLD.sub("", _WRAPPERS.sub("", said))
+    while said != wrapped:  # from the inside out
+        wrapped, said = said, _BOXED.sub(r"\1", said)
+    return said.strip()
+
+
 def clock(seconds: float) -> str:
     """``h:mm:ss``, as times stand in a prompt."""
     whole = int(seconds)
@@ -67,6 +85,10 @@ _NUMBERED = re.compile(r"[Ee]\s?\d")
 _OPENS_TOKEN = re.compile(r"[<\uff1c](?=\S)")
 _ANGLE_TOKEN = re.compile(r"‹([^‹›<>]*)>")
 _BRACKET_TOKEN = re.compile(r"\[(/?[A-Za-z]?[A-Z][A-Z0-9_]*)\]")  # [INST], [/INST], [gMASK]
+_THINKING = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_WRAPPERS = re.compile(r"</?answer>|<\|(?:begin|end)_of_box\|>", re.IGNORECASE)
+_BOXED = re.compile(r"\\(?:boxed|text)\{((?:[^{}]|\{[^{}]*+\})*+)\}")
+_BOLD = re.compile(r"(?<!\*)\*\*(?!\*)(?:(?<![0-9A-Za-z]\*\*)|(?![0-9A-Za-z]))")
 
 
 def _unopened(run: re.Match[str]) -> str:
