@@ -17,6 +17,7 @@ from videopipe.answer.prompts import (
     fit_lines,
     is_abstention,
     question_prompt,
+    renumbered,
 )
 from videopipe.mllm.quoting import clean, spoken
 from videopipe.types import Source, TimedText
@@ -186,6 +187,18 @@ def test_hostile_lines_are_read_in_time_that_grows_with_them() -> None:
         ("(E)", "(E)", []),
         ("", "", []),
         ("A cat [E99999999999999999993].", "A cat.", []),
+        ("A cat [2].", "A cat.", []),
+        ("A cat [1, 3] sits [E2].", "A cat sits [E2].", [2]),
+        ("A cat [1-3][ 2 ].", "A cat.", []),
+        ("A cat 【2】.", "A cat.", []),
+        ("A cat [1–3], [12].", "A cat,.", []),
+        ("A cat [[1]2].", "A cat.", []),
+        ("A cat [E[2]1].", "A cat [E1].", [1]),
+        ("A cat [2", "A cat", []),
+        ("A cat of [2019] (2) [-] [0:12].", "A cat of [2019] (2) [-] [0:12].", []),
+        ("A\0 cat [E\0002].", "A cat [E2].", [2]),
+        (f"A cat [E{'1' * 90}].", f"A cat [E{'1' * 90}].", []),
+        (f"A cat [E{'1' * 9000}].", f"A cat [E{'1' * 9000}].", []),
     ],
 )
 def test_marks_are_read(said: str, text: str, numbers: list[int]) -> None:
@@ -194,7 +207,9 @@ def test_marks_are_read(said: str, text: str, numbers: list[int]) -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["[E1]", "(e2)", "[E7]", " E1", "[", "]", "E", "2", "-", ", ", "a b."])
+        st.sampled_from(
+            ["[1]", "\0", "[E1]", "(e2)", "[E7]", " E1", "[", "]", "E", "2", "-", ", ", "a b."]
+        )
     ),
     st.sets(st.integers(0, 9)),
 )
@@ -205,6 +220,15 @@ def test_reading_marks_twice_changes_nothing(pieces: list[str], known: set[int])
     assert set(numbers) <= known
     assert len(set(numbers)) == len(numbers)
     assert [n for n in map(int, re.findall(r"\[E(\d)\]", text)) if n not in known] == []
+    assert not re.search(r"\[\d+\]|\0", text)
+    places = [int(n) for n in re.findall(r"\[(\d+)\]", renumbered(text, numbers))]
+    assert list(dict.fromkeys(places)) == list(range(1, len(numbers) + 1))
+
+
+def test_marks_are_numbered_in_the_order_of_what_is_cited() -> None:
+    text, cited = citations_in("A cat [E2][1]. A dog [E1], [E12] and [E2].", {1, 2, 12})
+    assert renumbered(text, cited) == "A cat [1]. A dog [2], [3] and [1]."
+    assert renumbered("A cat.", []) == "A cat."
 
 
 # What is said, without thoughts and wrappers.

@@ -111,7 +111,8 @@ def citations_in(text: str, known: Collection[int]) -> tuple[str, list[int]]:
     """``text`` with its marks as ``[E3][E5]``, and the numbers in order of first mention.
 
     Marks are read in the forms that models write: ``(E3)``, ``[e3, E5]``, ``[E1-E3]``, ``【E3】``,
-    or with times inside, which are dropped. Numbers that are not ``known`` are removed.
+    or with times inside, which are dropped. Numbers that are not ``known`` are removed, and so are
+    bare ones such as ``[2]``: nobody can tell what they count.
     """
     cited: dict[int, None] = {}
 
@@ -121,21 +122,31 @@ def citations_in(text: str, known: Collection[int]) -> tuple[str, list[int]]:
             return match[0]
         return match["space"] + "".join(f"[E{n}]" for n in numbers) if numbers else ""
 
-    before = None
+    before, text = None, text.replace("\0", "")
     while text != before:  # a mark that goes may close another around it
-        before, text = text, MARK.sub(mark, text)
+        before, text = text, _BARE.sub("", MARK.sub(mark, text))
     text = _CUT_OFF.sub("", text).strip()
     for found in _NORMAL.finditer(text):
         cited.setdefault(int(found[1]))
     return text, list(cited)
 
 
+def renumbered(text: str, cited: Sequence[int]) -> str:
+    """``text`` with ``[E<n>]`` as ``[<place>]``, the place of ``n`` in ``cited`` from 1 on."""
+    places = {f"[E{number}]": f"[{place}]" for place, number in enumerate(cited, 1)}
+    return _NORMAL.sub(lambda mark: places.get(mark[0], mark[0]), text)
+
+
 _GAP = 1.0  # seconds between two lines of one text that are taken for one line
 _LEAST = 16  # characters that a cut line says something with
 
-_NORMAL = re.compile(r"\[E(\d+)\]")
+_NORMAL = re.compile(r"\[E(\d{1,9})\]")  # one with more digits was never written by code
+_BARE = re.compile(
+    r"(?:(?<![ \t])[ \t]++)?[\[\u3010\uff3b][\s,–—-]*+\d{1,3}+(?:[\s,–—-]++\d{1,3}+)*+"
+    r"[\s,–—-]*+[\]\u3011\uff3d]"
+)
 # Marks that the last token cut; possessive, for no text may be slow to read.
-_CUT_OFF = re.compile(r"(?:[ \t]*+[\[\u3010\uff3b]\s*+(?:[Ee][\d\s,;Ee–-]*+)?)++$")
+_CUT_OFF = re.compile(r"(?:[ \t]*+[\[\u3010\uff3b]\s*+(?:[Ee\d][\d\s,;Ee–-]*+)?)++$")
 _TIME = re.compile(r"\d+(?::\d\d)+(?:[.,]\d+)?")
 _ITEMS = re.compile(r"[Ee]?\s?(?P<number>\d+)|(?P<to>[-–—]|to\b|\.\.+)|[,;/&:@|\s]|and\b")
 _ABSTAINS = re.compile(
