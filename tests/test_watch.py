@@ -192,7 +192,7 @@ def test_a_reply_that_cites_nothing_is_flagged(
     )  # fmt: skip
     assert ran.code == 0
     assert "cited no part of the video" in ran.err
-    assert ran.out.startswith("At noon.\n\nlooked at [0:00:")
+    assert ran.out.startswith("At noon.\n\nlooked at\n    [0:00:")
     assert "visual tokens (none)" in ran.out
 
 
@@ -267,6 +267,77 @@ def test_a_video_that_is_gone_is_told(
     ran = videopipe("ask", "--library", tmp_path / "lib", WHALE, "--model", models / "gemma3")
     assert ran.code == 4
     assert "is not there any more" in ran.err
+
+
+def test_a_choice_has_pictures_of_what_was_looked_at(
+    videopipe: Run, server: OpenAIServer, film: Path, library: Path, tmp_path: Path
+) -> None:
+    server.behave(answer="A")
+    found = asked(
+        videopipe, film, WHALE, "--library", library, "--choices", "at noon|at night", "-k", 2,
+        "--model", "openai:tiny-vl", "--base-url", server.url, "--frames", tmp_path / "stills",
+    )  # fmt: skip
+    assert found["choice"] == 0
+    assert found["budget"]["estimated"]
+    for part in found["evidence"]:
+        second = float(Path(part["frame"]).stem.rpartition("_")[2].removesuffix("s"))
+        assert any(abs(second - time) < 0.01 for time in part["frame_times_s"])
+
+
+def test_the_text_that_fits_the_question_is_kept(
+    videopipe: Run, server: OpenAIServer, tmp_path: Path
+) -> None:
+    said = [TimedText(i, i + 1.0, f"Item {i} of the list is a chair.") for i in range(20)]
+    said.append(TimedText(20, 21, "A whale swims past the harbour at noon."))
+    film = make_video(tmp_path / "list.mkv", seconds=22, rate=5, subtitles=said)
+    asked(
+        videopipe, film, WHALE, "--library", tmp_path / "lib", *QUICK, "--model",
+        "openai:tiny-vl", "--base-url", server.url, "--set", "budget.text_tokens=60",
+    )  # fmt: skip
+    assert "A whale swims past the harbour" in str(server.state().parts)
+
+
+def test_films_of_one_name_are_told_apart(
+    videopipe: Run, server: OpenAIServer, tmp_path: Path
+) -> None:
+    for folder, seconds in (("a", 6), ("b", 7)):
+        (tmp_path / folder).mkdir()
+        make_video(
+            tmp_path / folder / "film.mkv", seconds=seconds, rate=5,
+            subtitles=[TimedText(1, 3, "A whale swims past the harbour.")],
+        )  # fmt: skip
+    library = tmp_path / "lib"
+    assert videopipe("index", tmp_path / "a", tmp_path / "b", "--library", library, *QUICK,
+                     "--set", "run.workers=1").code == 0  # fmt: skip
+    asked(videopipe, "--library", library, WHALE, "--model", "openai:tiny-vl",
+          "--base-url", server.url)  # fmt: skip
+    prompt = "\n".join(part["text"] for part in server.state().parts if part["type"] == "text")
+    assert "parts of videos" in prompt
+    assert str(tmp_path / "a" / "film.mkv") in prompt
+    assert prompt.count("A whale swims past") == 2
+
+
+@pytest.mark.media
+def test_what_is_damaged_is_left_out(
+    videopipe: Run, media: Path, models: Path, tmp_path: Path
+) -> None:
+    found = asked(
+        videopipe, media / "decord_corrupted.mp4", "What is seen?", "--library", tmp_path / "lib",
+        "--model", models / "qwen3_vl", "--set", "model.max_new_tokens=4", *QUICK,
+    )  # fmt: skip
+    assert found["budget"]["frames"] > 0
+    assert any("cannot be decoded" in warning for warning in found["warnings"])
+
+
+def test_nothing_is_indexed_for_a_model_that_is_not_there(
+    videopipe: Run, film: Path, tmp_path: Path
+) -> None:
+    ran = videopipe("ask", film, WHALE, "--library", tmp_path / "lib", "--model", "./nowhere")
+    assert ran.code == 4
+    assert "indexed" not in ran.err
+    ran = videopipe("index", film, "--library", tmp_path / "lib", "--model", "./nowhere")
+    assert ran.code == 2
+    assert "--describe vlm" in ran.err
 
 
 def test_time_that_is_up_is_told(

@@ -99,20 +99,9 @@ def ask(
         raise ConfigError("Name a video or a library to ask.")
     answer.check(question, choices)  # before a video is indexed for it
     with _opened(library, create=video is not None) as opened:
-        wanted = None if video is None else [_ensure(opened, video, config, observer)]
         if config.model.name is not None:
-            from videopipe.answer.watch import watch  # brings transformers along
-
-            return watch(
-                question,
-                opened,
-                videos=wanted,
-                choices=choices,
-                frames=None if frames is None else Path(frames),
-                config=config,
-                on_text=on_text,
-                tell=tell,
-            )
+            return _watch(question, video, opened, choices, frames, config, observer, on_text, tell)
+        wanted = None if video is None else [_ensure(opened, video, config, observer)]
         return answer.ask(
             question,
             opened,
@@ -121,6 +110,41 @@ def ask(
             frames=None if frames is None else Path(frames),
             config=config,
         )
+
+
+def _watch(
+    question: str,
+    video: PathLike | None,
+    library: Library,
+    choices: Sequence[str],
+    frames: PathLike | None,
+    config: Config,
+    observer: Observer | None,
+    on_text: Callable[[str], None] | None,
+    tell: Callable[[str], None] | None,
+) -> Answer:
+    """Ask the model; it is loaded first, so that nothing is indexed for one that is not there."""
+    from videopipe.answer.watch import watch  # brings transformers along
+    from videopipe.mllm import open_viewer
+
+    if video is not None and not Path(video).exists():
+        _ensure(library, video, config, observer)
+    tell = tell or (lambda sentence: None)
+    tell(f"loading {config.model.name} ...")
+    viewer = open_viewer(config.model)
+    viewer.plan([], config.budget.tokens, config.compress.method, config.compress.ratio)
+    tell(f"{viewer.name}: {viewer.about}")
+    return watch(
+        question,
+        library,
+        viewer,
+        videos=None if video is None else [_ensure(library, video, config, observer)],
+        choices=choices,
+        frames=None if frames is None else Path(frames),
+        config=config,
+        on_text=on_text,
+        tell=tell,
+    )
 
 
 def search(

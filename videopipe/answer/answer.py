@@ -50,13 +50,17 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A part of a video that a model was shown: ``[start, end)``, and its frames, in seconds."""
+    """A part of a video that a model was shown: ``[start, end)``, and its frames, in seconds.
+
+    ``frame`` is a picture written for it. Without frames it was shown as text alone.
+    """
 
     video_id: str
     video: Path
     start: float
     end: float
     times: tuple[float, ...]
+    frame: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -64,6 +68,7 @@ class Evidence:
             "start_s": round(self.start, 3),
             "end_s": round(self.end, 3),
             "frame_times_s": [round(time, 3) for time in self.times],
+            "frame": str(self.frame) if self.frame else None,
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +73,21 @@ def ask(
     ]
     warnings: list[str] = []
     if frames is not None:
-        for place, citation in enumerate(citations):
-            video = found.videos[citation.video_id]
-            citations[place] = illustrate(citation, video, frames, warnings, library, config)
+        citations = [
+            replace(
+                citation,
+                frame=illustrate(
+                    citation.number,
+                    found.videos[citation.video_id],
+                    citation.frame_time,
+                    frames,
+                    warnings,
+                    library,
+                    config,
+                ),
+            )
+            for citation in citations
+        ]
         lap("frames")
     if not citations and _not_latin(question):
         warnings.append(

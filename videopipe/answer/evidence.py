@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.answer.answer import Citation
 from videopipe.config import Config
 from videopipe.errors import VideopipeError
 from videopipe.library import Library, Video
@@ -59,29 +57,31 @@ def known_packets(video: Video, library: Library) -> None:
 
 
 def illustrate(
-    citation: Citation,
+    number: int,
     video: Video,
+    second: float,
     folder: Path,
     warnings: list[str],
     library: Library,
     config: Config,
-) -> Citation:
-    """``citation`` with its frame written at full size; a video that is gone is a warning."""
-    if stamp(citation.video) not in ((video.size, video.mtime_ns), (0, 0)):
-        warnings.append(f"no frame for [{citation.number}]: {citation.video} has changed since.")
-        return citation
+) -> Path | None:
+    """Write the frame at ``second`` of ``video`` for citation ``number``, at full size.
+
+    A video that is gone is a warning, and None.
+    """
+    if stamp(video.path) not in ((video.size, video.mtime_ns), (0, 0)):
+        warnings.append(f"no frame for [{number}]: {video.path} has changed since.")
+        return None
     try:
         known_packets(video, library)
         picture = fetch(
-            citation.video,
-            [citation.frame_time],
+            video.path,
+            [second],
             workers=config.decode.workers or os.cpu_count() or 1,
             backend=config.decode.backend,
             deadline=config.decode.deadline_seconds,
         ).frames[0]
-        stem = cut(citation.video.stem)
-        name = f"{citation.number:02d}_{stem}_{citation.frame_time:.2f}s"
-        return replace(citation, frame=write_frame(folder, name, picture))
+        return write_frame(folder, f"{number:02d}_{cut(video.path.stem)}_{second:.2f}s", picture)
     except VideopipeError as error:
-        warnings.append(f"no frame for [{citation.number}]: {error}")
-        return citation
+        warnings.append(f"no frame for [{number}]: {error}")
+        return None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,23 +28,26 @@ from videopipe.answer.prompts import (
     fit_lines,
     is_abstention,
     question_prompt,
-    spoken,
+    renumbered,
 )
 from videopipe.config import Config
 from videopipe.errors import MediaError, NotFound, TimeLimit, VideopipeError
-from videopipe.library import Library, Video, load_embedder
-from videopipe.media import fetch
-from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer, open_viewer
+from videopipe.library import Embedder, Library, Video, load_embedder
+from videopipe.media import fetch, fetch_each
+from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
+from videopipe.mllm.quoting import spoken
 from videopipe.types import Clip, FrameSet, Source, TimedText, stamp
 
 Tell = Callable[[str], None]
 _DENSEST = 0.5  # seconds between two frames at least
+_GLANCE = 32  # pixels; enough to see whether a frame can be decoded
 _MARGIN = 0.05  # seconds before the end of a video that still have a frame
 
 
 def watch(
     question: str,
     library: Library,
+    viewer: Viewer,
     *,
     videos: Sequence[str] | None = None,
     choices: Sequence[str] = (),
@@ -52,17 +56,18 @@ def watch(
     on_text: Tell | None = None,
     tell: Tell | None = None,
 ) -> Answer:
-    """Let the model of ``config.model`` answer ``question`` from clips of ``videos`` (ids).
+    """Let ``viewer`` answer ``question`` from clips of ``videos`` (ids; None for all).
 
     Args:
-        frames: folder for a picture of each part that is cited.
+        frames: folder for a picture of each part that is cited, or that was shown where the model
+            cites none.
         on_text: told the reply as it comes.
         tell: told in a sentence what is going on.
 
     Raises:
         NotFound: none of the videos is where it was when it was indexed.
         MediaError: none of them can be decoded.
-        ModelError: the model cannot be loaded or reached, or runs out of memory.
+        ModelError: the model cannot be reached, or runs out of memory.
         TimeLimit: it said nothing within its time.
     """
     tell = tell or (lambda sentence: None)
@@ -75,17 +80,15 @@ def watch(
         clock = time.perf_counter()
 
     warnings: list[str] = []
-    parts = _parts(question, library, videos, choices, config, warnings)
-    lap("retrieve")
-    tell(f"loading {config.model.name} ...")
-    viewer = open_viewer(config.model)
-    tell(f"{viewer.name}: {viewer.about}")
+    embedder = load_embedder(config.embed.model)
     lap("load")
+    parts = _parts(question, library, videos, choices, embedder, config, warnings)
+    lap("retrieve")
     parts, plan, pictures = _shown(viewer, parts, library, config, warnings)
     tell(f"looking at {plan.frames} frames: {plan.kept} of {plan.budget} visual tokens ...")
     lap("fetch")
     blocks = [_block(number, part, parts, library) for number, part in enumerate(parts, 1)]
-    blocks = fit_lines(blocks, config.budget.text_tokens, viewer.count)
+    blocks = _within(blocks, question, viewer, library, embedder, config.budget.text_tokens)
     prompt = question_prompt(question, blocks, choices)
     (found,) = viewer.look(
         [View(prompt, pictures, plan)],
@@ -100,26 +103,34 @@ def watch(
     text, cited = citations_in(spoken(found.text), [block.number for block in blocks])
     absent = is_abstention(text)
     picked = None if absent or not choices else extract_letter(text, choices)
+    cited = [] if absent else cited
+    shown = [picture.times.tolist() for picture in pictures]
     citations = [
-        _citation(place, parts[number - 1], blocks[number - 1], library)
-        for place, number in enumerate([] if absent else cited, 1)
+        _citation(place, parts[number - 1], blocks[number - 1], shown[number - 1], library)
+        for place, number in enumerate(cited, 1)
     ]
-    for place, number in enumerate(cited, 1):
-        text = text.replace(f"[E{number}]", f"\0{place}\0")
-    text = _renumbered(text)
+    evidence = [
+        Evidence(part.video.video_id, part.video.path, part.clip.start, part.clip.end, tuple(times))
+        for part, times in zip(parts, shown, strict=True)
+    ]
+    if not text and not absent:
+        warnings.append("the model said nothing but what it thought; raise model.max_new_tokens")
     if choices and picked is None and not absent:
         warnings.append("the model named none of the choices")
-    if not choices and not citations and not absent:
+    if text and not choices and not citations and not absent:
         warnings.append("the model cited no part of the video; check its answer")
     if frames is not None:
+        places = [number - 1 for number in cited] or [at for at, times in enumerate(shown) if times]
+        written = _illustrated(places, parts, shown, frames, warnings, library, config)
         citations = [
-            illustrate(citation, parts[number - 1].video, frames, warnings, library, config)
-            for citation, number in zip(citations, cited, strict=False)
+            replace(citation, frame=written.get(number - 1))
+            for citation, number in zip(citations, cited, strict=True)
         ]
+        evidence = [replace(part, frame=written.get(at)) for at, part in enumerate(evidence)]
         lap("frames")
     return Answer(
         question=question,
-        text=ABSTENTION if absent else text,
+        text=ABSTENTION if absent else renumbered(text, cited),
         found=not absent and (picked is not None if choices else bool(text)),
         citations=tuple(citations),
         choices=tuple(Choice(choice, float(at == picked)) for at, choice in enumerate(choices)),
@@ -128,14 +139,12 @@ def watch(
         config_hash=config.hash(),
         timings=timings,
         warnings=tuple(warnings),
-        evidence=tuple(
-            Evidence(p.video.video_id, p.video.path, p.clip.start, p.clip.end, tuple(times))
-            for p, times in zip(
-                parts, (picture.times.tolist() for picture in pictures), strict=True
-            )
-        ),
+        evidence=tuple(evidence),
         budget=plan.to_dict()
-        | {"text_tokens": sum(viewer.count(block_text(b)) for b in blocks if b.lines)},
+        | {
+            "estimated": not viewer.exact,
+            "text_tokens": sum(viewer.count(block_text(b)) for b in blocks if b.lines),
+        },
         generation=found.to_dict(),
     )
 
@@ -155,6 +164,7 @@ def _parts(
     library: Library,
     videos: Sequence[str] | None,
     choices: Sequence[str],
+    embedder: Embedder,
     config: Config,
     warnings: list[str],
 ) -> list[_Part]:
@@ -182,7 +192,6 @@ def _parts(
     scores: dict[tuple[str, int], float] = {}
     clips: dict[tuple[str, int], Clip] = {}
     if not asks_for_overview(question):
-        embedder = load_embedder(config.embed.model)
         for query in (question, *(f"{question} {choice}" for choice in choices)):
             for hit in library.search(query, count, videos=list(there), embedder=embedder):
                 key = (hit.clip.video_id, hit.clip.index)
@@ -235,7 +244,7 @@ def _shown(
     config: Config,
     warnings: list[str],
 ) -> tuple[list[_Part], BudgetPlan, list[FrameSet]]:
-    """The parts with their plan and pictures; a video that cannot be decoded is left out.
+    """The parts with their plan and pictures; frames that cannot be decoded are left out.
 
     Raises:
         MediaError, TimeLimit: none of the videos can be decoded.
@@ -254,13 +263,44 @@ def _shown(
                 for place, frames in _fetch(viewer, parts, mine, plan, library, config):
                     pictures[place] = frames
             except (MediaError, TimeLimit) as error:
-                parts = [part for part in parts if part.video.video_id != video]
+                parts = _undamaged(parts, video, error, library, config)
                 if not parts:
                     raise
                 warnings.append(str(error))
                 break
         else:
             return parts, plan, pictures
+
+
+def _undamaged(
+    parts: Sequence[_Part], video: str, error: Exception, library: Library, config: Config
+) -> list[_Part]:
+    """``parts`` with those frames of ``video`` that can be decoded; without it if it hangs."""
+    mine = [part for part in parts if part.video.video_id == video]
+    there: list[float] = []
+    if isinstance(error, MediaError):
+        known_packets(mine[0].video, library)
+        every = np.unique(np.concatenate([part.times for part in mine]))
+        decode = config.decode
+        with suppress(VideopipeError):
+            for second, _ in fetch_each(
+                mine[0].video.path,
+                every,
+                _GLANCE,
+                workers=decode.workers or os.cpu_count() or 1,
+                backend=decode.backend,
+                deadline=decode.deadline_seconds,
+            ):
+                there.append(second)
+        if len(there) == len(every):
+            there = []  # at this size only: nothing is won by trying again
+    left = []
+    for part in parts:
+        if part.video.video_id != video:
+            left.append(part)
+        elif np.isin(part.times, there).any():
+            left.append(replace(part, times=part.times[np.isin(part.times, there)]))
+    return left
 
 
 def _footage(part: _Part) -> Footage:
@@ -302,17 +342,40 @@ def _fetch(
 
 
 def _block(number: int, part: _Part, parts: Sequence[_Part], library: Library) -> Block:
-    several = len({other.video.video_id for other in parts}) > 1
+    videos = {other.video.video_id: other.video for other in parts}
+    several = len(videos) > 1
+    same = sum(video.name == part.video.name for video in videos.values()) > 1
     lines: dict[tuple[Source, TimedText], None] = {}
     for text in library.texts([part.clip]):
         for line in text.lines:
             lines.setdefault((text.source, line))
     ordered = sorted(lines, key=lambda entry: (entry[1].start, entry[1].end))
-    name = part.video.name if several else None
-    return Block(number, name, part.clip.start, part.clip.end, tuple(ordered))
+    name = (str(part.video.path) if same else part.video.name) if several else None
+    return Block(
+        number, name, part.clip.start, part.clip.end, tuple(ordered), video_id=part.video.video_id
+    )
 
 
-def _citation(place: int, part: _Part, block: Block, library: Library) -> Citation:
+def _within(
+    blocks: Sequence[Block],
+    question: str,
+    viewer: Viewer,
+    library: Library,
+    embedder: Embedder,
+    budget: int,
+) -> list[Block]:
+    """``blocks`` with the lines that ``budget`` tokens pay for, those nearest to the question."""
+    if sum(viewer.count(block_text(block)) for block in blocks if block.lines) <= budget:
+        return fit_lines(blocks, budget, viewer.count)
+    lines = [line.text for block in blocks for _, line in block.lines]
+    scores = iter(library.relevance(question, lines, embedder).tolist() if budget else [])
+    relevance = [[next(scores, 0.0) for _ in block.lines] for block in blocks]
+    return fit_lines(blocks, budget, viewer.count, relevance)
+
+
+def _citation(
+    place: int, part: _Part, block: Block, shown: Sequence[float], library: Library
+) -> Citation:
     return Citation(
         number=place,
         video_id=part.video.video_id,
@@ -322,14 +385,33 @@ def _citation(place: int, part: _Part, block: Block, library: Library) -> Citati
         source="frames",
         text=block_text(block).strip(),
         score=part.score,
-        frame_time=best_time(library.signals(part.video.video_id), part.clip.start, part.clip.end),
+        frame_time=_best_shown(part, shown, library),
     )
 
 
-def _renumbered(text: str) -> str:
-    """Marks of parts as the numbers of the citations, ``[1]`` being the first that is cited."""
-    pieces = text.split("\0")
-    return "".join(f"[{piece}]" if at % 2 else piece for at, piece in enumerate(pieces)).strip()
+def _best_shown(part: _Part, shown: Sequence[float], library: Library) -> float:
+    """Of the frames that were shown the one nearest to the sharpest of the clip."""
+    best = best_time(library.signals(part.video.video_id), part.clip.start, part.clip.end)
+    return min(shown, key=lambda second: abs(second - best), default=best)
+
+
+def _illustrated(
+    places: Sequence[int],
+    parts: Sequence[_Part],
+    shown: Sequence[Sequence[float]],
+    folder: Path,
+    warnings: list[str],
+    library: Library,
+    config: Config,
+) -> dict[int, Path]:
+    """A picture of each of ``places``, at full size, and its file."""
+    files = {}
+    for number, place in enumerate(places, 1):
+        part = parts[place]
+        second = _best_shown(part, shown[place], library)
+        if file := illustrate(number, part.video, second, folder, warnings, library, config):
+            files[place] = file
+    return files
 
 
 def _told(reply: Reply, config: Config) -> list[str]:

@@ -156,6 +156,8 @@ def index(
     )
     if resolved.config.captions.by == "vlm" and resolved.config.model.name is None:
         raise ConfigError("Captions need a model: name it with --model.")
+    if model is not None and resolved.config.captions.by == "none":
+        raise ConfigError(f"What is '{model}' to do? Add --describe vlm to let it caption clips.")
     given = resolved.config.index
     paths = paths or [Path(path) for path in given.paths]
     if not paths:

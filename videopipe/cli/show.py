@@ -80,17 +80,20 @@ def _looked(result: Answer) -> None:
     """What a model was shown, and what it cost."""
     assert result.budget is not None
     if not result.citations:
-        several = len({part.video_id for part in result.evidence}) > 1
-        names = (
-            f"{span(part.start, part.end)}" + (f" {plain(part.video.name)}" if several else "")
-            for part in result.evidence
-        )
-        print(f"\nlooked at {', '.join(names)}")
+        seen = [part for part in result.evidence if part.times]
+        several = len({part.video_id for part in seen}) > 1
+        print("\nlooked at")
+        for part in seen:
+            name = f"  {plain(part.video.name)}" if several else ""
+            print(f"    {span(part.start, part.end)}{name}")
+            if part.frame is not None:
+                print(f"        {part.frame}")
     budget = result.budget
     sizes = ", ".join(f"{width}x{height}" for height, width in budget["resolutions"])
+    used = f"{'about ' * budget['estimated']}{budget['used']} of {budget['budget']} visual tokens"
     print(
-        f"{result.model}: {budget['frames']} frames at {sizes}, {budget['used']} of "
-        f"{budget['budget']} visual tokens ({budget['compressor']})"
+        f"\n{plain(result.model)}: {budget['frames']} frames at {sizes}, {used} "
+        f"({budget['compressor']})"
     )
 
 

@@ -42,10 +42,11 @@ class View:
 
 
 class Viewer(Protocol):
-    """A model that looks at clips."""
+    """A model that looks at clips; ``exact`` if its visual tokens are counted, not estimated."""
 
     name: str
     about: str
+    exact: bool
 
     def plan(
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
@@ -114,6 +115,7 @@ class LocalViewer:
         self.model = model
         self.name = model.name
         self.about = f"{model.family.name}, {model.reason}"
+        self.exact = True
 
     def plan(
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
@@ -201,6 +203,7 @@ class ServerViewer:
         self.server = server
         self.name = server.name
         self.about = "on a server"
+        self.exact = False
 
     def plan(
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
