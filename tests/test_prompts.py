@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -349,8 +350,8 @@ def test_the_text_budget_is_never_exceeded(given_blocks, budget, count) -> None:
 
 def test_all_lines_stay_where_the_budget_allows() -> None:
     blocks = [block(1, "one two", "three"), block(2, "four", start=10)]
-    assert fit_lines(blocks, 7, words) == blocks
-    assert fit_lines(blocks, 6, words) != blocks
+    assert fit_lines(blocks, 6, words) == blocks
+    assert fit_lines(blocks, 5, words) != blocks
 
 
 def test_no_budget_no_lines() -> None:
@@ -375,6 +376,38 @@ def test_a_long_line_is_cut_at_a_word() -> None:
     ((_, line),) = fitted.lines
     assert line.text.endswith("word …")
     assert 40 <= words(block_text(fitted)) <= 50
+
+
+def test_no_more_is_counted_than_needed() -> None:
+    rng = Random(0)
+    vocabulary = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 9))) for _ in range(300)]
+    talk = [[" ".join(rng.choices(vocabulary, k=12)) for _ in range(40)] for _ in range(20)]
+    blocks = [block(n, *lines, start=100.0 * n) for n, lines in enumerate(talk)]
+    relevance = [[rng.random() for _ in lines] for lines in talk]
+    for share in (20, 300):
+        calls = 0
+
+        def tokens(text: str) -> int:
+            nonlocal calls
+            calls += 1
+            return -(-len(text) // 4)
+
+        fitted = fit_lines(blocks, share * len(blocks), tokens, relevance)
+        assert calls <= 20 * len(blocks)
+        used = [tokens(block_text(b)) for b in fitted]
+        assert all(cost <= share + 20 for cost in used)
+        assert 0.97 * share * len(blocks) <= sum(used) <= share * len(blocks)
+
+
+def test_a_line_too_long_to_cut_leaves_room_for_a_short_one() -> None:
+    texts = ["x" * 400, "y" * 400, "Yes."]
+    (fitted,) = fit_lines([block(1, *texts)], 14, len, [[0.9, 0.8, 0.1]])
+    assert [line.text for _, line in fitted.lines] == ["Yes."]
+
+
+def test_a_text_said_all_the_time_stands_once() -> None:
+    blocks = [block(n, *["Breaking news"] * 10, start=10.0 * n) for n in range(50)]
+    assert [len(b.lines) for b in fit_lines(blocks, 999, words)] == [1] + [0] * 49
 
 
 def test_a_text_that_goes_on_stands_once_and_a_text_said_again_twice() -> None:

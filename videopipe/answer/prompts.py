@@ -8,7 +8,7 @@ in a video is quoted data: it cannot make marks or control tokens of its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from videopipe.answer.letters import letter, unlabelled
@@ -88,14 +88,17 @@ def fit_lines(
         relevance: For each block a number per line; the highest go first. Without it the earliest.
     """
     offers = _offers(blocks, relevance)
-    needs = [count("".join(f"{shown}\n" for shown in quoted_lines(offer))) for offer in offers]
-    fitted = [replace(block, lines=()) for block in blocks]
+    fitted = [_holding(block, offer) for block, offer in zip(blocks, offers, strict=True)]
+    costs = [_cost(block, count) for block in fitted]
     left = max(0, budget_tokens)
     # The least needy first: what they leave is shared by the others.
-    for turn, place in enumerate(sorted(range(len(blocks)), key=needs.__getitem__)):
+    for turn, place in enumerate(sorted(range(len(blocks)), key=costs.__getitem__)):
         share = left // (len(blocks) - turn)
-        fitted[place] = _filled(fitted[place], offers[place], share, count)
-        left -= _cost(fitted[place], count)
+        if costs[place] > share:
+            filling = _Filling(fitted[place], share, count)
+            filling.fill(offers[place])
+            fitted[place], costs[place] = filling.block, filling.cost
+        left -= costs[place]
     return fitted
 
 
@@ -139,6 +142,8 @@ def renumbered(text: str, cited: Sequence[int]) -> str:
 
 _GAP = 1.0  # seconds between two lines of one text that are taken for one line
 _LEAST = 16  # characters that a cut line says something with
+_FEW = 4  # tokens that hardly any line is shorter than
+_Line = tuple[Source, TimedText]
 
 _NORMAL = re.compile(r"\[E(\d{1,9})\]")  # one with more digits was never written by code
 _BARE = re.compile(
@@ -180,7 +185,7 @@ def _task(question: str, blocks: Sequence[Block], choices: Sequence[str]) -> str
 
 def _offers(
     blocks: Sequence[Block], relevance: Sequence[Sequence[float]] | None
-) -> list[list[tuple[Source, TimedText]]]:
+) -> list[list[_Line]]:
     """The lines of each block that may be shown, the first to be taken first."""
     spans: dict[tuple[str, str], list[tuple[float, float]]] = {}
     offers = []
@@ -201,46 +206,71 @@ def _is_new(
     if not line_text(source, line.text):
         return False
     held = spans.setdefault((block.video_id, clean(line.text).casefold()), [])
-    known = any(line.start <= end + _GAP and start <= line.end + _GAP for start, end in held)
+    for place, (start, end) in enumerate(held):
+        if line.start <= end + _GAP and start <= line.end + _GAP:
+            held[place] = (min(start, line.start), max(end, line.end))
+            return False
     held.append((line.start, line.end))
-    return not known
+    return True
 
 
-def _filled(
-    block: Block,
-    offer: Sequence[tuple[Source, TimedText]],
-    share: int,
-    count: Callable[[str], int],
-) -> Block:
-    """``block`` with the lines of ``offer`` that ``share`` tokens pay for."""
+class _Filling:
+    """A block that takes lines as long as they cost no more than ``share`` tokens."""
 
-    used = 0
-    for source, line in offer:
-        for part in _cuts(line):
-            if used + count(f"{line_text(source, part.text)}\n") > share:
-                continue
-            lines = sorted([*block.lines, (source, part)], key=lambda held: held[1].start)
-            longer = replace(block, lines=tuple(lines))
-            # Tokens may run over the ends of lines: the whole is what counts.
-            if (cost := _cost(longer, count)) <= share:
-                block, used = longer, cost
+    def __init__(self, block: Block, share: int, count: Callable[[str], int]) -> None:
+        self.block, self.cost = replace(block, lines=()), 0
+        self._share, self._count = share, count
+
+    def fill(self, offer: Sequence[_Line]) -> None:
+        """Take the first lines of ``offer``, a beginning of the next, and what still fits."""
+        whole = _most(len(offer) - 1, lambda number: self._takes(offer[:number]))
+        source, line = offer[whole]
+        text, held = clean(line.text), self.block.lines
+
+        def takes_cut(length: int) -> bool:
+            kept = text[: _LEAST + length - 1]
+            kept = (kept.rpartition(" ")[0] or kept).rstrip()
+            if len(kept) < _LEAST:
+                return True  # says nothing; the longer ones may
+            return self._takes([*held, (source, replace(line, text=f"{kept} …"))])
+
+        _most(len(text) - _LEAST, takes_cut)
+        for source, line in offer[whole + 1 :]:
+            left = self._share - self.cost
+            if left < _FEW:
                 break
-    return block
+            if self._count(f"{line_text(source, line.text)}\n") <= left:
+                self._takes([*self.block.lines, (source, line)])
+
+    def _takes(self, lines: Sequence[_Line]) -> bool:
+        """Whether ``lines`` fit; they are held then."""
+        block = _holding(self.block, lines)
+        # Tokens may run over the ends of lines: the whole is what counts.
+        if (cost := _cost(block, self._count)) > self._share:
+            return False
+        self.block, self.cost = block, cost
+        return True
+
+
+def _most(most: int, takes: Callable[[int], bool]) -> int:
+    """The highest of the numbers up to ``most`` that ``takes`` was true of; 0 is not asked for."""
+    least = 0
+    while least < most:
+        middle = (least + most + 1) // 2
+        if takes(middle):
+            least = middle
+        else:
+            most = middle - 1
+    return least
+
+
+def _holding(block: Block, lines: Sequence[_Line]) -> Block:
+    """``block`` with ``lines`` in order of time."""
+    return replace(block, lines=tuple(sorted(lines, key=lambda held: held[1].start)))
 
 
 def _cost(block: Block, count: Callable[[str], int]) -> int:
     return count(block_text(block)) if block.lines else 0
-
-
-def _cuts(line: TimedText) -> Iterator[TimedText]:
-    """The line, then ever shorter beginnings of it, at the ends of words where it has any."""
-    yield line
-    text = clean(line.text)
-    for share in range(15, 0, -1):
-        kept = text[: len(text) * share // 16]
-        kept = kept.rpartition(" ")[0] or kept
-        if len(kept) >= _LEAST:
-            yield replace(line, text=f"{kept.rstrip()} …")
 
 
 def _numbers(inside: str, known: Collection[int]) -> list[int] | None:

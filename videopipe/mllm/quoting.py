@@ -25,7 +25,11 @@ def quoted_lines(lines: Sequence[tuple[Source, TimedText]]) -> list[str]:
 
     Measured facts and empty lines are left out.
     """
-    told = [(source, line.text) for source, line in lines if line_text(source, line.text)]
+    told = [
+        (source, line.text)
+        for source, line in lines
+        if source in _LEADS and _visible(line.text).strip()
+    ]
     # Joined before they are quoted: two halves could make a mark.
     return [
         line_text(source, (" / " if source == "ocr" else " ").join(text for _, text in several))
@@ -41,9 +45,11 @@ def line_text(source: Source, text: str) -> str:
 
 def clean(text: str) -> str:
     """``text`` as one line of quoted data: no marks, no control tokens, no control characters."""
-    text = "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_hidden(c))
-    text = MARK.sub(lambda match: match["space"] + match["inside"], " ".join(text.split()))
-    text = _OPENERS.sub(_unopened, text)
+    text = " ".join(_visible(text).split())
+    if not _OPENING.search(text):  # most lines; this is much faster than to look for each
+        return text
+    text = MARK.sub(lambda match: match["space"] + match["inside"], text)
+    text = _OPENERS.sub(lambda run: " " if " " in run[0] else "", text)
     text = _BRACKET_TOKEN.sub(r"(\1)", text)
     text = _ANGLE_TOKEN.sub(r"‹\1›", _OPENS_TOKEN.sub("‹", text))
     return " ".join(text.split())
@@ -80,8 +86,9 @@ _NO_BRACKET = r"[^\[\]()\u3010\u3011\uff3b\uff3d\uff08\uff09]"
 MARK = re.compile(
     rf"(?P<space>[ \t]*){_OPEN}\s*(?P<inside>[Ee]\s?\d{_NO_BRACKET}{{0,80}}?)\s*{_CLOSE}"
 )
-_OPENERS = re.compile(r"[\s\[(\u3010\uff3b\uff08]+")
-_NUMBERED = re.compile(r"[Ee]\s?\d")
+# Spaces and opening brackets before what would be a mark.
+_OPENERS = re.compile(r"(?<![\s\[(\u3010\uff3b\uff08])[\s\[(\u3010\uff3b\uff08]++(?=[Ee]\s?\d)")
+_OPENING = re.compile(r"[\[(\u3010\uff3b\uff08<\uff1c‹]")
 _OPENS_TOKEN = re.compile(r"[<\uff1c](?=\S)")
 _ANGLE_TOKEN = re.compile(r"‹([^‹›<>]*)>")
 _BRACKET_TOKEN = re.compile(r"\[(/?[A-Za-z]?[A-Z][A-Z0-9_]*)\]")  # [INST], [/INST], [gMASK]
@@ -91,11 +98,11 @@ _BOXED = re.compile(r"\\(?:boxed|text)\{((?:[^{}]|\{[^{}]*+\})*+)\}")
 _BOLD = re.compile(r"(?<!\*)\*\*(?!\*)(?:(?<![0-9A-Za-z]\*\*)|(?![0-9A-Za-z]))")
 
 
-def _unopened(run: re.Match[str]) -> str:
-    """Spaces and opening brackets, or no bracket where a mark would follow."""
-    if _NUMBERED.match(run.string, run.end()):
-        return " " if " " in run[0] else ""
-    return run[0]
+def _visible(text: str) -> str:
+    """``text`` with plain spaces and without what cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(" " if c.isspace() else c for c in text if c.isspace() or not _is_hidden(c))
 
 
 def _is_hidden(character: str) -> bool:
