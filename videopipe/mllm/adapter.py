@@ -69,6 +69,41 @@ class VideoMLLM:
         )
         self.encoder = Encoder(self.model, self.packing)
 
+    @property
+    def longest(self) -> int | None:
+        """Tokens of a prompt and its answer at most; None where the checkpoint does not say."""
+        config = self.model.config.get_text_config()
+        most: int | None = getattr(config, "max_position_embeddings", None)
+        return most or None
+
+    def check_length(self, text: int, visual: int, positions: int, max_new_tokens: int) -> None:
+        """Hold a prompt and its answer against what the model takes.
+
+        Args:
+            text: tokens of the prompt that are not visual.
+            visual: visual tokens that enter the sequence.
+            positions: how far its positions go, which those left out may have moved on.
+            max_new_tokens: length of the reply at most.
+
+        Raises:
+            ModelError: too long; the sentence says what is.
+        """
+        most = self.longest
+        if not most or max(text + visual, positions) + max_new_tokens <= most:
+            return
+        if text + max_new_tokens > most:
+            raise ModelError(
+                f"The text of the prompt is too long: it has {text} tokens and the answer may have "
+                f"{max_new_tokens}, but {self.name} takes {most} in all; shorten the question, or "
+                "lower budget.text_tokens or model.max_new_tokens."
+            )
+        over = f" at {positions} positions" if positions > text + visual else ""
+        raise ModelError(
+            f"The prompt has {text + visual} tokens{over} and the answer may have "
+            f"{max_new_tokens}, but {self.name} takes {most} in all; lower --budget, "
+            "compress.ratio, budget.text_tokens or model.max_new_tokens."
+        )
+
     def encode(
         self,
         frames: FrameBatch,
@@ -232,15 +267,12 @@ class VideoMLLM:
         streamer: _Streamer | None,
     ) -> list[Reply]:
         began = time.monotonic()
+        for row in rows:
+            visual = int(row.kinds.count_nonzero())
+            end = int(row.positions.max()) + 1
+            self.check_length(len(row.ids) - visual, visual, end, max_new_tokens)
         inputs = self._batch(rows)
         longest = inputs["input_ids"].shape[1]
-        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if most and longest + max_new_tokens > most:
-            raise ModelError(
-                f"The prompt has {longest} tokens and the answer may have {max_new_tokens}, but "
-                f"{self.name} takes {most} in all; lower --budget, budget.text_tokens or "
-                "model.max_new_tokens."
-            )
         settings = self.model.generation_config
         ends = settings.eos_token_id
         ends = [ends] if isinstance(ends, int) else list(ends or [])

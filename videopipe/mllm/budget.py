@@ -88,6 +88,9 @@ def plan(
     budget: int,
     method: str = "auto",
     ratio: float = 4.0,
+    *,
+    longest: int | None = None,
+    reserve: int = 0,
 ) -> BudgetPlan:
     """Plan ``footage`` into ``budget`` visual tokens.
 
@@ -95,23 +98,36 @@ def plan(
         method: a compressor's name; ``auto`` is ``none`` where any resolution is taken, else
             ``pool``.
         ratio: tokens that may be encoded for each that is kept, with a compressor.
+        longest: positions of the model's sequence, where each token that is encoded takes one even
+            if it is not kept; None where it does not.
+        reserve: how many of these are left to text and answer. What fits into the others is
+            planned, even if it is less than the budget.
 
     Raises:
-        ConfigError: without a compressor not even one frame fits.
+        ConfigError: not even one frame fits.
     """
     if method == "auto":
         method = "none" if packing.family.any_size else "pool"
     one = packing.tokens(1, *packing.size)
     # What a compressor is given is as much as is kept, if a last frame makes it so.
     room = budget if method == "none" else max(int(budget * ratio), budget - 1 + one)
-    fitted = (_any_size if packing.family.any_size else _one_size)(packing, footage, room, budget)
+    most = budget
+    if longest is not None:
+        room = max(1, min(room, longest - reserve))
+        most = min(budget, room)
+    fitted = (_any_size if packing.family.any_size else _one_size)(packing, footage, room, most)
     if not any(frames for frames, _, _ in fitted) and any(clip.frames for clip in footage):
+        if most < budget:
+            raise ConfigError(
+                f"A frame is {one} visual tokens to this {packing.family.name} model, which has "
+                f"room for {room} beside its text; take a model of a longer sequence."
+            )
         raise ConfigError(
             f"A frame is {one} visual tokens to this {packing.family.name} model, the budget "
             f"{budget}; raise the budget or compress (compress.method=pool)."
         )
     encoded = [tokens for _, _, tokens in fitted]
-    kept = encoded if sum(encoded) <= budget else shares(encoded, budget)
+    kept = encoded if sum(encoded) <= most else shares(encoded, most)
     clips = (ClipPlan(f, s, n, k) for (f, s, n), k in zip(fitted, kept, strict=True))
     return BudgetPlan(budget, method, tuple(clips))
 

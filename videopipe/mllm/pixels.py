@@ -94,9 +94,15 @@ class Packing:
 
     def tokens(self, frames: int, height: int, width: int) -> int:
         """Visual tokens of a clip of ``frames`` of that size, those without a place included."""
+        return sum(self.counts(frames, height, width))
+
+    def counts(self, frames: int, height: int, width: int) -> list[int]:
+        """The same of each step in time."""
         steps, high, wide = self.grid(frames, height, width)
-        extra = {"none": 0, "newline": 1, "class": steps}[self.family.extra]
-        return steps * high * wide + extra
+        counts = [high * wide + (self.family.extra == "class")] * steps
+        if self.family.extra == "newline":
+            counts[-1] += 1
+        return counts
 
     def pack(self, frames: NDArray[np.uint8], size: tuple[int, int]) -> dict[str, Tensor]:
         """``frames`` ``[T, H, W, 3]`` at ``size`` as what the vision tower takes, by name."""

@@ -19,7 +19,7 @@ from videopipe.mllm.adapter import VideoMLLM, load
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage, check, plan, shares
 from videopipe.mllm.families import FAMILIES
 from videopipe.mllm.pixels import Packing
-from videopipe.mllm.prompt import VIDEO, Prompt, Video
+from videopipe.mllm.prompt import VIDEO, Prompt, Shot, Video
 from videopipe.mllm.reply import Reply
 from videopipe.mllm.server import ServerModel
 from videopipe.mllm.sizes import Limits
@@ -122,7 +122,27 @@ class LocalViewer:
     ) -> BudgetPlan:
         if compressor != "auto":
             method(compressor)
-        return plan(self.model.packing, footage, budget, compressor, ratio)
+        packing, longest = self.model.packing, self.model.longest
+        if longest is None or self.model.family.rope != "1d":
+            return plan(packing, footage, budget, compressor, ratio)
+        # Half the positions are for text and answer, or fewer where the budget asks for more.
+        least = max(longest // 4, min(_LEAST_TEXT, longest // 2))
+        reserve = max(least, min(longest // 2, longest - budget))
+        limits = {"longest": longest, "reserve": reserve}
+        made = plan(packing, footage, budget, compressor, ratio, **limits)
+        # What stands in the prompt for each frame beside its tokens takes positions as well.
+        beside, room = self._text_of_frames(made), longest - least
+        while made.encoded > 1 and made.encoded + beside > room:
+            fits = made.encoded * room // (made.encoded + beside)  # fewer frames have less text
+            limits["reserve"] = longest - max(1, min(fits, made.encoded - 1))
+            made = plan(packing, footage, budget, compressor, ratio, **limits)
+            beside = self._text_of_frames(made)
+        return made
+
+    def _text_of_frames(self, made: BudgetPlan) -> int:
+        """Tokens of a prompt of the planned frames alone that are not visual, at most."""
+        clips = [FrameSet(np.full(len(clip.frames), _LATE), ()) for clip in made.clips]
+        return self._text_length(self._scene(View(range(len(clips)), clips, made)))
 
     def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
         packing = self.model.packing
@@ -141,59 +161,106 @@ class LocalViewer:
         time_limit_seconds: float,
         on_text: OnText | None = None,
     ) -> list[Reply | VideopipeError]:
-        prepared = [self._prepared(view) for view in views]
-        if len(prepared) == 1:
-            prompt, tokens, maps = prepared[0]
+        scenes = [self._scene(view) for view in views]
+        for scene in scenes:
+            self._check_length(scene, max_new_tokens)
+        encoded = [self._encoded(scene) for scene in scenes]
+        if len(scenes) == 1:
             return [
                 self.model.generate(
-                    prompt,
-                    tokens,
-                    maps,
+                    scenes[0].prompt,
+                    *encoded[0],
                     max_new_tokens=max_new_tokens,
                     time_limit_seconds=time_limit_seconds,
                     on_text=on_text,
                 )
             ]
-        prompts, tokens_of, maps_of = zip(*prepared, strict=True) if prepared else ((), (), ())
         return list(
             self.model.generate_batch(
-                prompts,
-                tokens_of,
-                maps_of,
+                [scene.prompt for scene in scenes],
+                [tokens for tokens, _ in encoded],
+                [maps for _, maps in encoded],
                 max_new_tokens=max_new_tokens,
                 time_limit_seconds=time_limit_seconds,
             )
         )
 
-    def _prepared(self, view: View) -> tuple[Prompt, list[VisualTokens], list[TokenMap | None]]:
-        """The prompt, and the tokens of each stretch of one size with their maps."""
-        needs = sorted(method(view.plan.method).needs)
-        places: dict[int, list[tuple[VisualTokens, TokenMap | None]]] = {}
+    def _scene(self, view: View) -> _Scene:
+        """The prompt of a view, and the stretches of one size in it; nothing is encoded yet."""
+        packing = self.model.packing
+        places: dict[int, list[_Stretch]] = {}
         for number, (clip, frames) in enumerate(zip(view.plan.clips, view.clips, strict=True)):
-            encoded = [
-                self.model.encode(_batch(frames, run), size=size, needs=needs)
-                for run, size in clip.runs()
-            ]
-            kept = shares([len(tokens) for tokens in encoded], clip.kept)
+            runs = [(run, size, packing.counts(len(run), *size)) for run, size in clip.runs()]
+            kept = shares([sum(counts) for _, _, counts in runs], clip.kept)
             places[number] = [
-                (tokens, compress(view.plan.method, tokens, k) if k < len(tokens) else None)
-                for tokens, k in zip(encoded, kept, strict=True)
+                _Stretch(number, run, size, Shot(frames.times[run].tolist(), counts), k)
+                for (run, size, counts), k in zip(runs, kept, strict=True)
                 if k
             ]
-        used = [sum(len(t if m is None else m) for t, m in place) for place in places.values()]
-        check(view.plan, used)
         prompt: list[str | Video] = []
-        order: list[tuple[VisualTokens, TokenMap | None]] = []
+        order: list[_Stretch] = []
         for part in view.parts:
             if isinstance(part, str):
                 prompt.append(part)
                 continue
-            for tokens, rows in places[part]:
+            for stretch in places[part]:
                 prompt.append(VIDEO)
-                order.append((tokens, rows))
-                if not self.model.family.stamped and tokens.frame_times is not None:
-                    prompt.append(_seconds(tokens.frame_times.tolist()))
-        return prompt, [tokens for tokens, _ in order], [rows for _, rows in order]
+                order.append(stretch)
+                if not self.model.family.stamped:
+                    prompt.append(_seconds(stretch.shot.times))
+        return _Scene(view, prompt, order)
+
+    def _check_length(self, scene: _Scene, max_new_tokens: int) -> None:
+        """Before minutes go into encoding: what is too long would be refused afterwards."""
+        text = self._text_length(scene)
+        kept = sum(stretch.kept for stretch in scene.stretches)
+        whole = sum(sum(stretch.shot.counts) for stretch in scene.stretches)
+        positions = text + whole if self.model.family.rope == "1d" else 0  # others need fewer
+        self.model.check_length(text, kept, positions, max_new_tokens)
+
+    def _text_length(self, scene: _Scene) -> int:
+        writer = self.model.writer
+        ids = writer.write(scene.prompt, [stretch.shot for stretch in scene.stretches])
+        return len(ids) - ids.count(writer.holder_id)
+
+    def _encoded(self, scene: _Scene) -> tuple[list[VisualTokens], list[TokenMap | None]]:
+        """The tokens of each stretch and their maps."""
+        view = scene.view
+        needs = sorted(method(view.plan.method).needs)
+        clips: list[VisualTokens] = []
+        maps: list[TokenMap | None] = []
+        used = [0] * len(view.plan.clips)
+        for stretch in scene.stretches:
+            frames = _batch(view.clips[stretch.clip], stretch.run)
+            tokens = self.model.encode(frames, size=stretch.size, needs=needs)
+            rows = None
+            if stretch.kept < len(tokens) == sum(stretch.shot.counts):
+                rows = compress(view.plan.method, tokens, stretch.kept)
+            used[stretch.clip] += len(tokens if rows is None else rows)
+            clips.append(tokens)
+            maps.append(rows)
+        check(view.plan, used)
+        return clips, maps
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Frames of one size of a clip, ``run`` among its own, of which ``kept`` tokens are shown."""
+
+    clip: int
+    run: list[int]
+    size: tuple[int, int]
+    shot: Shot
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A view laid out as a prompt."""
+
+    view: View
+    prompt: Prompt
+    stretches: list[_Stretch]
 
 
 class ServerViewer:
@@ -260,6 +327,8 @@ _SERVED = Packing(
     filter="bicubic",
 )
 _BYTES_PER_TOKEN = 3  # English has four and more
+_LEAST_TEXT = 512  # tokens of text and answer
+_LATE = 35999.9  # seconds; a time as long in writing as they get
 
 
 def _served(view: View) -> list[str | FrameBatch | FrameSet]:
