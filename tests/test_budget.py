@@ -69,15 +69,43 @@ PER_FRAME = {
 }
 
 
-def packing_of(family: Family) -> Packing:
-    vision, processing = PUBLISHED[family.name]
+def packing_of(family: Family, processing: dict[str, object] | None = None) -> Packing:
+    vision, published = PUBLISHED[family.name]
     config = Settings(
         vision_config=Settings(**vision),
         scale_factor=4,
         downsample_ratio=0.5,
         mm_tokens_per_image=256,
     )
-    return Packing.of(family, config, processing)
+    return Packing.of(family, config, processing or published)
+
+
+@pytest.mark.parametrize("processing", [{}, {"size": None, "image_mean": None}])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_settings_that_are_not_there_are_told(
+    family: Family, processing: dict[str, object]
+) -> None:
+    with pytest.raises(ModelError, match=rf"{family.name} checkpoint has no processor settings"):
+        Packing.of(family, Settings(vision_config=Settings(patch_size=14)), processing)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_null_is_a_setting_left_to_the_processor(family: Family) -> None:
+    _, processing = PUBLISHED[family.name]
+    nulls = dict.fromkeys(("image_mean", "image_std", "resample", "rescale_factor", "do_rescale"))
+    assert packing_of(family, processing | nulls) == packing_of(family)
+
+
+@pytest.mark.parametrize("name", PER_FRAME)
+def test_frames_of_another_size_than_the_tower_takes_are_told(name: str) -> None:
+    family = next(family for family in FAMILIES if family.name == name)
+    other = {
+        "size": {"height": 140, "width": 140, "shortest_edge": 140, "longest_edge": 280},
+        "crop_size": {"height": 140, "width": 140},
+        "max_image_size": {"longest_edge": 140},
+    }
+    with pytest.raises(ModelError, match=r"frames of \(140, 140\) for a vision tower of"):
+        packing_of(family, other)
 
 
 PACKINGS = {family.name: packing_of(family) for family in FAMILIES}

@@ -22,6 +22,7 @@ from tiny import FAMILIES, tiny
 from transformers import AutoModelForImageTextToText, Qwen2Config, Qwen2ForCausalLM
 
 from videopipe.errors import ConfigError, ModelError, NotFound, VideopipeError
+from videopipe.mllm.families import family_of
 from videopipe.mllm.load import load_checkpoint
 
 torch.set_num_threads(1)
@@ -169,8 +170,24 @@ def test_who_loads_may_refuse_before_weights_are_read(broken: Path) -> None:
     _edit(broken / "config.json", model_type="martian")
     _says(ModelError, "No martian here.", name=str(broken), accepts=refuse)
     _says(ModelError, "config.json", "martian", name=str(broken))
-    _edit(broken / "config.json", auto_map={"AutoConfig": "code.Martian"})
-    _says(ModelError, "trust_remote_code", name=str(broken))
+
+
+@pytest.mark.parametrize("kind", ["martian", "qwen2", None])
+def test_code_that_comes_with_a_checkpoint_is_never_run(
+    kind: str | None, broken: Path, tmp_path: Path
+) -> None:
+    ran = tmp_path / "ran"
+    lines = (
+        f"open({str(ran)!r}, 'w').close()",
+        "from transformers import PreTrainedConfig",
+        "class Martian(PreTrainedConfig):",
+        "    pass",
+    )
+    (broken / "code.py").write_text("\n".join(lines))
+    _edit(broken / "config.json", model_type=kind, auto_map={"AutoConfig": "code.Martian"})
+    says = (f"type '{kind}' is not supported", "Qwen3-VL", "openai:MODEL")
+    _says(ModelError, *says, name=str(broken), accepts=family_of)
+    assert not ran.exists()
 
 
 def _cut(folder: Path) -> None:

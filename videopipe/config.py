@@ -129,7 +129,6 @@ class ModelConfig:
     device: str = _key("auto", "auto, cpu, cuda, cuda:0, ... (device_map of transformers)")
     attention: str = _key("auto", "attn_implementation of transformers, e.g. flash_attention_2")
     quantize: Literal["none", "8bit", "4bit"] = _key("none", "needs bitsandbytes and a GPU")
-    trust_remote_code: bool = _key(False, "run code that comes with a checkpoint")
     max_new_tokens: int = _key(512, "length of an answer at most, tokens", 1, 100_000)
     time_limit_seconds: float = _key(300.0, "an answer that takes longer is cut off", 0.001)
     timeout_seconds: float = _key(60.0, "a server that is silent for this long is asked again", 0.1)
@@ -237,24 +236,27 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
     def index_hash(self) -> str:
-        """Digest of the settings that decide what the library holds for a video.
+        """Digests of the settings that decide what the library holds for a video.
 
-        Captions and speech count once they are asked for, and so does who makes them.
+        The first is of what every video has; ``-c...`` of captions and ``-a...`` of speech follow
+        where they are asked for. Who makes them counts too. See :func:`satisfies`.
         """
-        tree = {name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS}
+        parts = [_digest({name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS})]
         if self.captions.by != "none":
             captions, model = asdict(self.captions), self.model
             del captions["batch"]
-            tree["captions"] = captions | {
+            captions |= {
                 "model": model.name,
                 "base_url": model.base_url,
                 "quantize": model.quantize,
                 "send": model.send,
                 "compress": asdict(self.compress),
             }
+            parts.append(f"c{_digest(captions)}")
         if self.asr.model is not None:
-            tree["asr"] = {"model": self.asr.model, "language": self.asr.language}
-        return _digest(tree)
+            speech = {"model": self.asr.model, "language": self.asr.language}
+            parts.append(f"a{_digest(speech)}")
+        return "-".join(parts)
 
     def hash(self) -> str:
         """Digest of every setting; stands in each answer."""
@@ -267,6 +269,17 @@ _INDEX_SECTIONS = ("scan", "clips", "subtitles", "ocr", "facts", "embed")
 
 def _digest(tree: Mapping[str, Any]) -> str:
     return sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def satisfies(held: str, wanted: str) -> bool:
+    """Whether a video indexed under ``held`` has all that ``wanted`` asks for.
+
+    Both are what :meth:`Config.index_hash` returned. Captions or speech that are held and not
+    wanted do no harm; those of another model or other settings are not the wanted ones.
+    """
+    base, *parts = wanted.split("-")
+    held_base, *held_parts = held.split("-")
+    return base == held_base and set(parts) <= set(held_parts)
 
 
 @dataclass(frozen=True, slots=True)

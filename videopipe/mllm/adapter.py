@@ -40,8 +40,8 @@ def load(name: str, **options: Any) -> VideoMLLM:
 
     Args:
         name: a hub name, e.g. ``Qwen/Qwen3-VL-2B-Instruct``, or a folder.
-        **options: ``dtype``, ``device``, ``attention``, ``quantize``, ``trust_remote_code``, as in
-            the configuration (section ``model``).
+        **options: ``dtype``, ``device``, ``attention``, ``quantize``, as in the
+            configuration (section ``model``).
 
     Raises:
         ModelError: not there, not in reach, too large, damaged, or of no supported family.

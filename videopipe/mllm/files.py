@@ -20,7 +20,6 @@ from typing import Any
 from videopipe.errors import ModelError, NotFound
 
 SETTINGS = ("*.json", "*.jinja", "*.txt", "*.model")
-CODE = ("*.py",)
 WEIGHTS = ("*.safetensors",)
 FLOATS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 """Stored types that loading converts, and what torch calls them."""

@@ -26,7 +26,6 @@ from transformers import (
 
 from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm.files import (
-    CODE,
     FLOATS,
     SETTINGS,
     WEIGHTS,
@@ -83,7 +82,6 @@ def load_checkpoint(
     device: str = "auto",
     attention: str = "auto",
     quantize: str = "none",
-    trust_remote_code: bool = False,
     accepts: Accepts | None = None,
 ) -> Checkpoint:
     """The model, the tokenizer and the settings of a hub name or folder.
@@ -95,7 +93,6 @@ def load_checkpoint(
             the model over several, which needs accelerate.
         attention: ``auto`` or an ``attn_implementation``.
         quantize: ``none``, ``8bit`` or ``4bit``, by bitsandbytes.
-        trust_remote_code: run Python files that come with the checkpoint.
         accepts: called with the configuration before weights are downloaded or read; what it
             raises goes through.
 
@@ -109,18 +106,17 @@ def load_checkpoint(
     if local and not given.is_dir():
         raise absent(name, given)
     with quiet():
-        files = (*SETTINGS, *CODE) if trust_remote_code else SETTINGS
-        folder = given if local else fetch(name, files, has_config)
-        config = _config(name, folder, trust_remote_code, accepts)
+        folder = given if local else fetch(name, SETTINGS, has_config)
+        config = _config(name, folder, accepts)
         place = _place(device, quantize)
         if not local:
-            folder = fetch(name, (*files, *WEIGHTS), has_weights)
+            folder = fetch(name, (*SETTINGS, *WEIGHTS), has_weights)
         weights = list(tensors(shards(name, folder), name))
         chosen = _dtype(dtype, place, config, weights)
         check_memory(name, weights, chosen, quantize, place)
         settings = processing(name, folder)
-        tokenizer = _tokenizer(name, folder, trust_remote_code)
-        options: dict[str, Any] = {"dtype": chosen, "trust_remote_code": trust_remote_code}
+        tokenizer = _tokenizer(name, folder)
+        options: dict[str, Any] = {"dtype": chosen}
         if attention != "auto":
             options["attn_implementation"] = attention
         model = _model(name, folder, config, options, place, quantize)
@@ -136,29 +132,28 @@ def load_checkpoint(
     )
 
 
-def _config(name: str, folder: Path, trust: bool, accepts: Accepts | None) -> PreTrainedConfig:
+def _config(name: str, folder: Path, accepts: Accepts | None) -> PreTrainedConfig:
     if not has_config(folder):
         inner = [path.parent for path in sorted(folder.glob("*/config.json"))]
         inner += [path.parent for path in sorted(folder.glob("snapshots/*/config.json"))]
         hint = f"did you mean '{inner[0]}'?" if inner else "give the folder of a model."
         raise ModelError(f"'{name}' holds no config.json; {hint}")
     raw = read(folder / "config.json", name)
+    if accepts is not None and "auto_map" in raw:  # a type of its own, with code of its own
+        own: dict[str, Any] = {"model_type": raw.get("model_type")}
+        accepts(PreTrainedConfig(**own))
     config: PreTrainedConfig
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust)
+        # What a checkpoint brings along in Python is never run.
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:
-        if "auto_map" in raw and not trust:
-            raise ModelError(
-                f"'{name}' needs Python code that comes with it; set model.trust_remote_code if "
-                f"you trust its authors, or give a model that transformers knows."
-            ) from error
         if accepts is not None and "model_type" in raw:
             accepts(PreTrainedConfig(**{"model_type": raw["model_type"]}))
         raise ModelError(
             f"The config.json of '{name}' cannot be used ({first_line(error)}); download it again "
             f"or upgrade transformers."
         ) from error
-    if getattr(config, "vision_config", None) is None and "auto_map" not in raw:
+    if getattr(config, "vision_config", None) is None:
         raise ModelError(
             f"'{name}' has no vision part (its type is {config.model_type}); give a model that "
             f"takes images or video, such as Qwen/Qwen3-VL-2B-Instruct."
@@ -216,11 +211,11 @@ def _saved_dtype(config: PreTrainedConfig, weights: list[Tensor]) -> torch.dtype
     return found
 
 
-def _tokenizer(name: str, folder: Path, trust: bool) -> PreTrainedTokenizerBase:
+def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerBase:
     if not any((folder / file).is_file() for file in _VOCABULARIES):
         raise ModelError(f"'{name}' has no tokenizer (tokenizer.json); download it again.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # anything a damaged file or a missing library may raise
         raise ModelError(
             f"The tokenizer of '{name}' cannot be loaded ({first_line(error)}); download it again."
@@ -260,6 +255,7 @@ def _model(
             output_loading_info=True,
             # A report of them comes back, which says more than the error would.
             ignore_mismatched_sizes=True,
+            trust_remote_code=False,
             **options,
         )
         model: PreTrainedModel = loaded[0]

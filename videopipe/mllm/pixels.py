@@ -51,8 +51,15 @@ class Packing:
         Raises:
             ModelError: the checkpoint's processor settings are missing or unusable.
         """
+        # A null means that a setting is left to the processor.
+        told = {name: value for name, value in processing.items() if value is not None}
+        if not told:
+            raise ModelError(
+                f"This {family.name} checkpoint has no processor settings "
+                "(preprocessor_config.json); download it again with all its files."
+            )
         try:
-            return _read(cls, family, config, processing)
+            return _read(cls, family, config, told)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The processor settings of this {family.name} checkpoint cannot be used "
@@ -205,6 +212,10 @@ def _read(cls: type[Packing], family: Family, config: Any, processing: dict[str,
             one, edge = (side, side), int(size["longest_edge"])
         else:
             one, edge = (int(size["height"]), int(size["width"])), 0
+        # Frames are resized whatever do_resize says: the tower takes no other size.
+        own = getattr(vision, "image_size", None) or one
+        if one != ((own, own) if isinstance(own, int) else tuple(own)):
+            raise ValueError(f"frames of {one} for a vision tower of {own}")
     return cls(
         family=family,
         patch=patch,

@@ -103,7 +103,6 @@ def open_viewer(config: ModelConfig) -> Viewer:
             device=config.device,
             attention=config.attention,
             quantize=config.quantize,
-            trust_remote_code=config.trust_remote_code,
         )
     )
 
