@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -307,6 +310,34 @@ def test_the_attention_is_put_back_when_the_tower_fails(
     assert tower.config._attn_implementation == held
     seen = model.encode(clip(2), needs=["recv:0"]).signals["recv:0"]
     assert torch.equal(seen, model.encode(clip(2), needs=["recv:0"]).signals["recv:0"])
+
+
+def test_models_in_two_threads_are_looked_into_at_once(tmp_path: Path) -> None:
+    """Each sees its own attention only, though the other starts and ends in between."""
+    models = [load(str(tiny("qwen2_5_vl", tmp_path / str(n), seed=n))) for n in range(2)]
+    needs = ["recv:0", "recv:1"]
+    alone = [model.encode(clip(2), needs=needs).signals for model in models]
+    started, ended = threading.Event(), threading.Event()
+
+    def wait(*_: object) -> None:
+        started.set()
+        assert ended.wait(60)
+
+    def second() -> dict[str, Tensor]:
+        assert started.wait(60)
+        try:
+            return models[1].encode(clip(2), needs=needs).signals
+        finally:
+            ended.set()
+
+    held = _blocks(models[0].encoder.tower)[0].register_forward_pre_hook(wait)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(second)
+        seen = [models[0].encode(clip(2), needs=needs).signals, other.result()]
+    held.remove()
+    for got, wanted in zip(seen, alone, strict=True):
+        for need in needs:
+            assert torch.equal(got[need], wanted[need])
 
 
 def test_few_weights_are_held_at_a_time(model: VideoMLLM, monkeypatch: pytest.MonkeyPatch) -> None:

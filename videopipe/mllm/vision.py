@@ -1,7 +1,8 @@
 """Running the vision tower of a model, and looking into it where a compressor asks to.
 
 What is asked for by name: ``recv:B``, the attention that each token receives in block ``B`` of the
-tower, mean over queries and heads, in its own frame; ``cls:B``, the attention the class token pays
+tower, mean over queries and heads, from its own frame (or, in the windowed blocks of Qwen2.5-VL,
+its own window); ``cls:B``, the attention the class token pays
 it; ``key:B``, its key, heads concatenated. Blocks count from 0, or from the end if negative.
 Attention is computed from queries and keys in a hook, one head group of one frame at a time.
 """
@@ -74,23 +75,18 @@ class Capture:
             yield
             return
         held = self.tower.config._attn_implementation
-        # Flash kernels take all frames at once; this one is given them frame by frame.
-        inner = ALL_ATTENTION_FUNCTIONS["sdpa"]
-
-        def attend(
-            module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
-        ) -> Any:
-            if (block := self.place.get(id(module))) is not None:
-                self._look(self.wanted[block], query, key, kwargs.get("scaling"))
-            return inner(module, query, key, value, *args, **kwargs)
-
-        AttentionInterface.register(_NAME, attend)
-        AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+        _LOOKING.update(dict.fromkeys(self.place, self))
         self.tower.set_attn_implementation(_NAME)
         try:
             yield
         finally:
             self.tower.set_attn_implementation(held)
+            for module in self.place:
+                del _LOOKING[module]
+
+    def look(self, module: nn.Module, query: Tensor, key: Tensor, scale: Any) -> None:
+        """Note what is wanted of the block that ``module`` belongs to."""
+        self._look(self.wanted[self.place[id(module)]], query, key, scale)
 
     def _look(self, kinds: list[tuple[str, str]], query: Tensor, key: Tensor, scale: Any) -> None:
         """``query`` and ``key`` are ``[frames, heads, n, d]``, rotated as the block uses them."""
@@ -112,6 +108,24 @@ class Capture:
         """
         found, self.found = self.found, {}
         return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+# Attention is registered for the process, so one function serves the towers of all threads: by the
+# ids of their modules, those that are being looked into.
+_LOOKING: dict[int, Capture] = {}
+
+
+def _attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any
+) -> Any:
+    if (capture := _LOOKING.get(id(module))) is not None:
+        capture.look(module, query, key, kwargs.get("scaling"))
+    # Flash kernels take all frames at once; this one is given them frame by frame.
+    return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, *args, **kwargs)
+
+
+AttentionInterface.register(_NAME, _attend)
+AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
 def _received(query: Tensor, key: Tensor, scale: float) -> Tensor:
