@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny import tiny
+from torch import Tensor
+from transformers import StoppingCriteria
 
 from videopipe.compress import VisualTokens
-from videopipe.errors import ConfigError, ModelError
-from videopipe.mllm import BudgetPlan, Footage, VideoMLLM, View, load
+from videopipe.config import ModelConfig
+from videopipe.errors import ConfigError, ModelError, TimeLimit
+from videopipe.mllm import BudgetPlan, Footage, Reply, VideoMLLM, View, adapter, load, open_viewer
+from videopipe.mllm import viewer as viewers
 from videopipe.mllm.viewer import LocalViewer
 from videopipe.types import FrameSet
 
@@ -122,3 +129,88 @@ def test_a_text_that_is_too_long_is_told_before_anything_is_encoded(
         ModelError, match=rf"prompt has \d+ tokens.* may have {most}, .* 600 in all"
     ):
         viewer.look([view(plan)], max_new_tokens=most, time_limit_seconds=60)
+
+
+def test_time_holds_for_the_frames_as_well(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = opened("qwen2_5_vl")
+    plan = viewer.plan([Footage(4, 140, 140)] * 3, 300, "auto", 4.0)
+    now, encoded = 100.0, 0
+    encode = VideoMLLM.encode
+
+    def slow(self: VideoMLLM, *args: Any, **kwargs: Any) -> VisualTokens:
+        nonlocal now, encoded
+        now, encoded = now + 10, encoded + 1
+        return encode(self, *args, **kwargs)
+
+    monkeypatch.setattr(VideoMLLM, "encode", slow)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with pytest.raises(TimeLimit, match=r"said nothing within 15 s, .* on the frames"):
+        viewer.look([view(plan)], max_new_tokens=4, time_limit_seconds=15)
+    assert encoded == 2
+    with pytest.raises(TimeLimit):
+        viewer.look([view(plan)], max_new_tokens=4, time_limit_seconds=30)
+    for several in (1, 2):
+        replies = viewer.look([view(plan)] * several, max_new_tokens=4, time_limit_seconds=61)
+        for reply in replies:
+            assert isinstance(reply, Reply)
+            assert (reply.seconds, reply.first_token_seconds) == (30 * several, 30 * several)
+
+
+def test_generation_has_the_time_that_is_left(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = opened("qwen2_5_vl")
+    plan = viewer.plan([Footage(4, 140, 140)], 100, "auto", 4.0)
+    now = 100.0
+    encode = VideoMLLM.encode
+
+    def slow(self: VideoMLLM, *args: Any, **kwargs: Any) -> VisualTokens:
+        nonlocal now
+        now += 10
+        return encode(self, *args, **kwargs)
+
+    class Late(StoppingCriteria):
+        def __init__(self, seconds: float, *_: Any) -> None:
+            limits.append(seconds)
+
+        def __call__(self, ids: Tensor, scores: Any, **_: Any) -> Tensor:
+            return torch.ones(len(ids), dtype=torch.bool)
+
+        def stopped_by(self, row: int) -> str:
+            return "time_limit"
+
+    limits: list[float] = []
+    monkeypatch.setattr(VideoMLLM, "encode", slow)
+    monkeypatch.setattr(adapter, "Guards", Late)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    viewer.look([view(plan)], max_new_tokens=4, time_limit_seconds=15)
+    assert limits == [5]
+
+
+def config(path: Path, **more: Any) -> ModelConfig:
+    return ModelConfig(name=str(path), **more)
+
+
+def test_a_model_stays_open_whatever_it_is_asked_for(tmp_path: Path) -> None:
+    path = tiny("qwen2_5_vl", tmp_path)
+    first = open_viewer(config(path))
+    assert open_viewer(config(path, max_new_tokens=7, time_limit_seconds=1.0, retries=0)) is first
+    assert open_viewer(config(path, dtype="float16")) is not first
+    open_viewer.cache_clear()
+
+
+def test_one_model_goes_before_the_next_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny("qwen2_5_vl", tmp_path)
+    weights = weakref.ref(open_viewer(config(path)).model.model)  # type: ignore[attr-defined]
+    held: list[bool] = []
+
+    def watched(name: str, **options: Any) -> VideoMLLM:
+        held.append(weights() is not None)
+        return load(name, **options)
+
+    monkeypatch.setattr(viewers, "load", watched)
+    open_viewer(config(path, dtype="float16"))
+    assert held == [False]
+    open_viewer.cache_clear()

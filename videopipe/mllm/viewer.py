@@ -5,16 +5,19 @@ Plan first: it says which of the frames are wanted, at which sizes. Then look.
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from videopipe.compress import TokenMap, VisualTokens, compress, method
 from videopipe.config import ModelConfig
-from videopipe.errors import ConfigError, VideopipeError
+from videopipe.errors import ConfigError, TimeLimit, VideopipeError
 from videopipe.mllm.adapter import VideoMLLM, load
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage, check, plan, shares
 from videopipe.mllm.families import FAMILIES
@@ -69,23 +72,66 @@ class Viewer(Protocol):
     ) -> list[Reply | VideopipeError]:
         """Answer each view; ``on_text`` is told the text of a single one as it comes.
 
-        What went wrong with one of several stands in its place.
+        What went wrong with one of several stands in its place. The time limit and the seconds of
+        a reply are of all this.
+
+        Raises:
+            ModelError: a prompt that is too long, or out of memory.
+            TimeLimit: nothing was said within the time.
         """
 
 
-@lru_cache(maxsize=1)
-def open_viewer(config: ModelConfig) -> Viewer:
-    """The model that the configuration names; the last one stays loaded.
+# What decides which model is in memory; all else is said with each call.
+_LOCAL = ("name", "base_url", "dtype", "device", "attention", "quantize")
+_SERVER = ("name", "base_url", "timeout_seconds", "retries", "concurrency", "send")
 
-    Raises:
-        ConfigError: none is named, or a setting is wrong.
-        NotFound, ModelError: it cannot be loaded, or the server cannot be reached.
-    """
-    if config.name is None:
-        raise ConfigError("Name a video MLLM: --model NAME, a folder, or openai:MODEL.")
-    if config.name.startswith(SERVER):
+
+class _Opened:
+    """The one model that stays open between calls."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._key: tuple[object, ...] = ()
+        self._viewer: Viewer | None = None
+
+    def __call__(self, config: ModelConfig) -> Viewer:
+        """The model that the configuration names; it stays open until another is asked for.
+
+        Raises:
+            ConfigError: none is named, or a setting is wrong.
+            NotFound, ModelError: it cannot be loaded, or the server cannot be reached.
+        """
+        if config.name is None:
+            raise ConfigError("Name a video MLLM: --model NAME, a folder, or openai:MODEL.")
+        names = _SERVER if config.name.startswith(SERVER) else _LOCAL
+        key = tuple(getattr(config, name) for name in names)
+        with self._lock:
+            if self._viewer is None or key != self._key:
+                self._release()  # first: two models may be more than the memory holds
+                self._viewer = _open(config.name, config)
+                self._key = key
+            return self._viewer
+
+    def cache_clear(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._release()
+
+    def _release(self) -> None:
+        held, self._viewer = isinstance(self._viewer, LocalViewer), None
+        if held:
+            gc.collect()  # modules refer to each other
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+open_viewer = _Opened()
+
+
+def _open(name: str, config: ModelConfig) -> Viewer:
+    if name.startswith(SERVER):
         server = ServerModel(
-            config.name.removeprefix(SERVER),
+            name.removeprefix(SERVER),
             config.base_url,
             timeout_seconds=config.timeout_seconds,
             retries=config.retries,
@@ -95,10 +141,10 @@ def open_viewer(config: ModelConfig) -> Viewer:
         server.check()
         return ServerViewer(server)
     if config.base_url is not None:
-        raise ConfigError(f"A server (--base-url) serves openai:MODEL; '{config.name}' is local.")
+        raise ConfigError(f"A server (--base-url) serves openai:MODEL; '{name}' is local.")
     return LocalViewer(
         load(
-            config.name,
+            name,
             dtype=config.dtype,
             device=config.device,
             attention=config.attention,
@@ -160,29 +206,43 @@ class LocalViewer:
         time_limit_seconds: float,
         on_text: OnText | None = None,
     ) -> list[Reply | VideopipeError]:
+        began = time.monotonic()
+
+        def spent() -> float:
+            seconds = time.monotonic() - began
+            if seconds >= time_limit_seconds:
+                raise TimeLimit(
+                    f"{self.name} said nothing within {time_limit_seconds:g} s, which it spent on "
+                    "the frames; raise model.time_limit_seconds, or lower --budget or "
+                    "budget.frames."
+                )
+            return seconds
+
         scenes = [self._scene(view) for view in views]
         for scene in scenes:
             self._check_length(scene, max_new_tokens)
-        encoded = [self._encoded(scene) for scene in scenes]
+        encoded = [self._encoded(scene, spent) for scene in scenes]
+        before = spent()
+        left = time_limit_seconds - before
         if len(scenes) == 1:
-            return [
+            replies = [
                 self.model.generate(
                     scenes[0].prompt,
                     *encoded[0],
                     max_new_tokens=max_new_tokens,
-                    time_limit_seconds=time_limit_seconds,
+                    time_limit_seconds=left,
                     on_text=on_text,
                 )
             ]
-        return list(
-            self.model.generate_batch(
+        else:
+            replies = self.model.generate_batch(
                 [scene.prompt for scene in scenes],
                 [tokens for tokens, _ in encoded],
                 [maps for _, maps in encoded],
                 max_new_tokens=max_new_tokens,
-                time_limit_seconds=time_limit_seconds,
+                time_limit_seconds=left,
             )
-        )
+        return [_later(reply, before) for reply in replies]
 
     def _scene(self, view: View) -> _Scene:
         """The prompt of a view, and the stretches of one size in it; nothing is encoded yet."""
@@ -222,14 +282,17 @@ class LocalViewer:
         ids = writer.write(scene.prompt, [stretch.shot for stretch in scene.stretches])
         return len(ids) - ids.count(writer.holder_id)
 
-    def _encoded(self, scene: _Scene) -> tuple[list[VisualTokens], list[TokenMap | None]]:
-        """The tokens of each stretch and their maps."""
+    def _encoded(
+        self, scene: _Scene, spent: Callable[[], float]
+    ) -> tuple[list[VisualTokens], list[TokenMap | None]]:
+        """The tokens of each stretch and their maps; ``spent`` raises when time is up."""
         view = scene.view
         needs = sorted(method(view.plan.method).needs)
         clips: list[VisualTokens] = []
         maps: list[TokenMap | None] = []
         used = [0] * len(view.plan.clips)
         for stretch in scene.stretches:
+            spent()
             frames = _batch(view.clips[stretch.clip], stretch.run)
             tokens = self.model.encode(frames, size=stretch.size, needs=needs)
             rows = None
@@ -339,6 +402,16 @@ def _served(view: View) -> list[str | FrameBatch | FrameSet]:
         clip, frames = view.plan.clips[part], view.clips[part]
         parts += [_batch(frames, run) for run, _ in clip.runs()]
     return parts
+
+
+def _later(reply: Reply, seconds: float) -> Reply:
+    """The reply as one that was asked for ``seconds`` earlier."""
+    first = reply.first_token_seconds
+    return replace(
+        reply,
+        first_token_seconds=None if first is None else first + seconds,
+        seconds=reply.seconds + seconds,
+    )
 
 
 def _batch(frames: FrameSet, run: Sequence[int]) -> FrameBatch:
