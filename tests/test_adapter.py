@@ -204,7 +204,8 @@ def logits(model: VideoMLLM, inputs: dict[str, Any]) -> Tensor:
 
 
 def text(model: VideoMLLM, ids: list[int]) -> str:
-    return model.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    opening = "<think>\n" if model.family.name == "Qwen3.5" else ""
+    return (opening + model.tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
 
 @pytest.mark.parametrize("method", ["random", "uniform"])
@@ -432,10 +433,30 @@ def test_text_is_handed_on_as_it_comes(model: VideoMLLM) -> None:
     pieces: list[str] = []
     reply = model.generate(QUESTION, tokens, max_new_tokens=40, on_text=pieces.append)
     assert reply.text
-    assert "".join(pieces).strip() == reply.text
+    assert "".join(pieces).strip() == reply.text.removeprefix("<think>").strip()
     assert all(pieces)
     silent = model.generate(QUESTION, tokens, max_new_tokens=40)
     assert silent.text == reply.text
+
+
+def test_thoughts_that_the_prompt_opens_are_told_apart(loaded: Load) -> None:
+    model = loaded("qwen3_5")
+    assert model.generate(QUESTION, max_new_tokens=2).text.startswith("<think>\n")
+    other = loaded("qwen3_vl").generate("Say <think>", max_new_tokens=2)
+    assert "<think>" not in other.text
+
+
+def test_nothing_is_written_beside_the_reply(
+    loaded: Load, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for family in ("qwen3_5", "llava_next_video"):
+        model = loaded(family)
+        monkeypatch.setattr(model.tokenizer, "model_max_length", 8)
+        monkeypatch.setattr(model.tokenizer, "deprecation_warnings", {})
+        model.writer.count(QUESTION * 4)
+        model.generate(QUESTION, model.encode(SHORT), max_new_tokens=2)
+        model.writer.write(QUESTION * 4, [])
+        assert not caplog.records
 
 
 def test_a_reply_says_what_ended_it(model: VideoMLLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import FAMILIES, tiny
 from transformers import AutoModelForImageTextToText, Qwen2Config, Qwen2ForCausalLM
+from transformers.utils import logging as library
 
 from videopipe.errors import ConfigError, ModelError, NotFound, VideopipeError
 from videopipe.mllm.families import family_of
+from videopipe.mllm.files import quiet
 from videopipe.mllm.load import load_checkpoint
 
 torch.set_num_threads(1)
@@ -342,3 +344,14 @@ def test_what_the_hub_answers_is_said(tmp_path: Path) -> None:
     assert "The Hub has no model 'someone/nothing'" in nothing
     assert "'someone/gated' is gated" in gated
     assert "Traceback" not in ran.stderr
+
+
+def test_quiet_in_two_threads_ends_with_the_last() -> None:
+    before = library.get_verbosity()
+    first, second = quiet(), quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert library.get_verbosity() == library.ERROR
+    second.__exit__(None, None, None)
+    assert library.get_verbosity() == before

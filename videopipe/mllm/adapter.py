@@ -22,6 +22,7 @@ from videopipe.compress import TokenMap, VisualTokens
 from videopipe.errors import ModelError
 from videopipe.mllm.encoder import Encoder
 from videopipe.mllm.families import family_of
+from videopipe.mllm.files import quiet
 from videopipe.mllm.load import Checkpoint, load_checkpoint
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.prompt import Prompt, PromptWriter, Shot
@@ -33,6 +34,7 @@ from videopipe.types import FrameBatch
 Clips = VisualTokens | Sequence[VisualTokens]
 Maps = TokenMap | Sequence[TokenMap | None] | None
 OnText = Callable[[str], None]
+_TAG_TOKENS = 16  # in which a tag and a line break are written at most
 
 
 def load(name: str, **options: Any) -> VideoMLLM:
@@ -136,7 +138,7 @@ class VideoMLLM:
         if not fits:
             allowed = f"multiples of {cell}" if cell else f"{self.packing.size} alone"
             raise ValueError(f"{self.family.name} does not take frames of {asked}: {allowed}")
-        with _memory(self.name):
+        with _memory(self.name), quiet():
             return self.encoder(frames.frames, frames.times, asked, needs)
 
     def inputs(
@@ -176,6 +178,8 @@ class VideoMLLM:
             max_new_tokens: length of the reply at most.
             time_limit_seconds: the reply is cut off then.
             on_text: told each piece of text as it comes.
+
+        Where the prompt ends within the model's thoughts the text begins with ``<think>``.
 
         Raises:
             ValueError: maps or places in the prompt that do not fit the clips.
@@ -252,6 +256,11 @@ class VideoMLLM:
         apart = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
         return apart * self.packing.step
 
+    def _opening(self, row: Sequenced) -> str:
+        """The tag of the thoughts that the prompt has opened already, with which a reply begins."""
+        end = str(self.tokenizer.decode(row.ids[-_TAG_TOKENS:].tolist()))
+        return "<think>\n" if end.rstrip().endswith("<think>") else ""
+
     def _batch(self, rows: Sequence[Sequenced]) -> dict[str, Any]:
         pad = self.tokenizer.pad_token_id
         if pad is None:
@@ -284,7 +293,7 @@ class VideoMLLM:
             lambda ids: str(self.tokenizer.decode(ids, skip_special_tokens=True)),
         )
         first = _FirstToken()
-        with _memory(self.name):
+        with _memory(self.name), quiet():
             out = cast(Any, self.model).generate(
                 **inputs,
                 max_new_tokens=max_new_tokens,
@@ -303,9 +312,10 @@ class VideoMLLM:
         for number, row in enumerate(rows):
             ids = out[number, longest:].tolist()
             stop = next((at for at, i in enumerate(ids) if i in ends or i == pad), len(ids))
+            said = str(self.tokenizer.decode(ids[:stop], skip_special_tokens=True))
             replies.append(
                 Reply(
-                    text=str(self.tokenizer.decode(ids[:stop], skip_special_tokens=True)).strip(),
+                    text=(self._opening(row) + said).strip(),
                     stopped_by=guards.stopped_by(number),
                     new_tokens=stop,
                     prompt_tokens=len(row.ids),

@@ -11,10 +11,11 @@ import json
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from videopipe.errors import ModelError, NotFound
@@ -203,9 +204,45 @@ def first_line(error: BaseException) -> str:
     return text.splitlines()[0].split(". ")[0].rstrip(".")[:300]
 
 
+class _Quiet:
+    """How many threads are quiet; the last one puts back what the first found.
+
+    What the libraries say is set for the whole process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._restore.enter_context(_silenced())
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._restore.close()
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """No progress bars, no reports of the libraries: what matters becomes an error."""
+    _QUIET.enter()
+    try:
+        yield
+    finally:
+        _QUIET.leave()
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
     from huggingface_hub.utils import logging as hub
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as library

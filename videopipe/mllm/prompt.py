@@ -75,7 +75,8 @@ class PromptWriter:
 
     def count(self, text: str) -> int:
         """Tokens of ``text`` by itself."""
-        return len(self.tokenizer(self.plain(text), add_special_tokens=False)["input_ids"])
+        plain = self.plain(text)
+        return len(self.tokenizer(plain, add_special_tokens=False, verbose=False)["input_ids"])
 
     def write(self, prompt: Prompt, shots: Sequence[Shot], system: str | None = None) -> list[int]:
         """Token ids of the whole prompt, an answer to follow.
@@ -121,7 +122,8 @@ class PromptWriter:
         # A template writes the tokens that begin a sequence itself, or leaves it to the tokenizer.
         begins = self.tokenizer.bos_token
         add = not (begins and whole.startswith(begins))
-        ids: list[int] = self.tokenizer(whole, add_special_tokens=add)["input_ids"]
+        # How long a sequence may be is the model's to say, and checked there.
+        ids: list[int] = self.tokenizer(whole, add_special_tokens=add, verbose=False)["input_ids"]
         return ids
 
     def _keeps_order(self, content: Sequence[dict[str, str]]) -> bool:
