@@ -109,6 +109,11 @@ def test_no_room_for_a_frame_is_told(opened: Open, monkeypatch: pytest.MonkeyPat
         viewer.plan([Footage(4, 100, 100)], 100, "none", 4.0)
 
 
+def test_no_frames_are_planned_as_none(opened: Open) -> None:
+    assert opened("smolvlm").plan([], 100, "auto", 4.0).clips == ()
+    assert opened("smolvlm").plan([Footage(0, 90, 90)], 100, "auto", 4.0).frames == 0
+
+
 def never(self: VideoMLLM, *args: Any, **kwargs: Any) -> VisualTokens:
     raise AssertionError("encoded in vain")
 

@@ -186,6 +186,8 @@ class LocalViewer:
 
     def _text_of_frames(self, made: BudgetPlan) -> int:
         """Tokens of a prompt of the planned frames alone that are not visual, at most."""
+        if not made.encoded:
+            return 0
         clips = [FrameSet(np.full(len(clip.frames), _LATE), ()) for clip in made.clips]
         return self._text_length(self._scene(View(range(len(clips)), clips, made)))
 
