@@ -25,7 +25,7 @@ from videopipe.config import Config, load
 from videopipe.describe import captions
 from videopipe.describe.captions import caption_of, caption_prompt
 from videopipe.errors import ConfigError, ModelError, NotFound
-from videopipe.ingest import IndexReport
+from videopipe.ingest import IndexReport, Job, index_video
 from videopipe.media import probe
 from videopipe.mllm import Reply, StoppedBy, open_viewer
 from videopipe.mllm.viewer import LocalViewer
@@ -373,3 +373,33 @@ def test_a_server_out_of_reach_is_told_at_once(film: Path, tmp_path: Path, video
     assert "http://127.0.0.1:9/v1" in ran.err
     with Library.open(tmp_path / "library") as opened:
         assert opened.videos() == []
+
+
+def test_captions_stay_when_a_later_run_asks_for_none(
+    server: OpenAIServer, film: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    plain = "captions.by=none"
+    assert index(library, film, plain).outcomes[0].status == "indexed"
+    assert index(library, film, *served(server)).outcomes[0].status == "indexed"
+    held = written(library)
+    assert len(held) == 4
+    assert index(library, film, plain).outcomes[0].status == "unchanged"
+    moved = tmp_path / "moved.mp4"
+    moved.write_bytes(film.read_bytes())
+    assert index(library, moved, plain).outcomes[0].status == "duplicate"
+    assert {at: text.text for at, text in written(library).items()} == {
+        at: text.text for at, text in held.items()
+    }
+    (outcome,) = index(library, film, plain, "scan.rate=2").outcomes
+    assert outcome.status == "indexed"
+    assert outcome.reason == "without the captions it had, which this run did not ask for"
+    assert written(library) == {}
+
+
+def test_loading_a_model_is_told(server: OpenAIServer, film: Path) -> None:
+    settings = config(*served(server))
+    told: list[str] = []
+    index_video(Job(film, settings), lambda stage, done, total: told.append(stage))
+    assert told[told.index("load") - 1] == "caption"
+    assert list(dict.fromkeys(told[told.index("load") :])) == ["load", "caption", "embed"]

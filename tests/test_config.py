@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videopipe.config import Config, declared, load, to_yaml
+from videopipe.config import Config, declared, given_up, load, satisfies, to_yaml
 from videopipe.errors import ConfigError
 from videopipe.media.decoder import Backend
 from videopipe.media.exactness import AutoExactness
@@ -90,6 +90,31 @@ def test_hashes_follow_what_they_stand_for() -> None:
     scan = load(overrides=["scan.rate=2"]).config
     assert base.index_hash() == run.index_hash() != scan.index_hash()
     assert len({base.hash(), run.hash(), scan.hash()}) == 3
+
+
+def test_what_is_held_satisfies_what_asks_for_less() -> None:
+    def made(*overrides: str) -> str:
+        return load(overrides=overrides).config.index_hash()
+
+    captions = ("captions.by=vlm", "model.name=openai:a")
+    speech = "asr.model=whisper"
+    plain, captioned, heard = made(), made(*captions), made(speech)
+    both = made(*captions, speech)
+    assert both == f"{captioned}-{heard.split('-')[1]}"
+    for less in (plain, captioned, heard, both):
+        assert satisfies(less, less)
+        assert satisfies(both, less)
+        assert satisfies(less, plain)
+    assert not satisfies(plain, captioned)
+    assert not satisfies(heard, captioned)
+    assert not satisfies(captioned, both)
+    assert not satisfies(both, made("captions.by=vlm", "model.name=openai:b"))
+    assert not satisfies(captioned, made("scan.rate=2"))
+    assert satisfies(captioned, made(*captions, "captions.batch=1"))
+    assert made("model.name=openai:a") == plain
+    assert given_up(both, plain) == ["captions", "speech"]
+    assert given_up(both, heard) == ["captions"]
+    assert given_up(plain, both) == given_up(both, both) == []
 
 
 @given(st.sampled_from([key for key, _, _ in declared()]), st.text(max_size=12))

@@ -117,8 +117,7 @@ class ModelConfig:
 
     name: str | None = _key(
         None,
-        "hub name or folder of a video MLLM, or openai:MODEL on a server; "
-        "null: quote the library",
+        "hub name or folder of a video MLLM, or openai:MODEL on a server; null: quote the library",
     )
     base_url: str | None = _key(
         None, "OpenAI-compatible server, e.g. http://localhost:8000/v1; null: OPENAI_BASE_URL"
@@ -280,6 +279,12 @@ def satisfies(held: str, wanted: str) -> bool:
     base, *parts = wanted.split("-")
     held_base, *held_parts = held.split("-")
     return base == held_base and set(parts) <= set(held_parts)
+
+
+def given_up(held: str, made: str) -> list[str]:
+    """What of ``captions`` and ``speech`` a video had under ``held`` and has no more."""
+    had, has = ({part[0] for part in digest.split("-")[1:]} for digest in (held, made))
+    return [name for name, mark in (("captions", "c"), ("speech", "a")) if mark in had - has]
 
 
 @dataclass(frozen=True, slots=True)

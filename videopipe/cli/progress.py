@@ -1,4 +1,8 @@
-"""Progress on stderr: bars on a terminal, plain lines elsewhere; and the closing table of a run."""
+"""Progress on stderr: bars on a terminal, plain lines elsewhere; and the closing table of a run.
+
+What moves on a terminal starts with the first thing there is to show and stops with the last: two
+at once would erase each other's lines.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +32,11 @@ def observe() -> Iterator[Observer]:
     if not sys.stderr.isatty():
         yield _Plain()
         return
-    with _bars() as bars:
-        yield _Live(bars)
+    live = _Live()
+    try:
+        yield live
+    finally:
+        live.stop()
 
 
 @contextmanager
@@ -45,16 +52,28 @@ def bar(description: str) -> Iterator[Callable[[float, float], None]]:
 
         yield tell
         return
-    with _bars() as bars:
-        task = bars.add_task(description, total=None, visible=False)
-        yield lambda done, total: bars.update(task, completed=done, total=total, visible=True)
+    bars: list[Bars] = []
+
+    def draw(done: float, total: float) -> None:
+        if not bars:
+            bars.append(_bars())
+            bars[0].add_task(description)
+        bars[0].update(bars[0].task_ids[0], completed=done, total=total)
+        bars[0].start()
+
+    try:
+        yield draw
+    finally:
+        for drawn in bars:
+            drawn.stop()
 
 
 @contextmanager
 def speaking() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     """Two functions: one tells what is going on, one shows text of a model as it comes.
 
-    The text stays as long as it is being written; the answer is printed after it.
+    The text stays as long as it is being written, of a long one the end; the answer is printed
+    after it.
     """
 
     def tell(sentence: str) -> None:
@@ -68,11 +87,18 @@ def speaking() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
     from rich.text import Text
 
     console = Console(stderr=True, markup=False, highlight=False)
-    told = Text(style="dim")
-    live = Live(told, console=console, transient=True, vertical_overflow="visible")
+    told = ""
+
+    def end() -> Text:
+        # What has left the screen cannot be erased, and would be left there at each repaint.
+        lines = Text(told, style="dim").wrap(console, console.width)
+        return Text("\n").join(lines[-max(console.height - 1, 1) :])
+
+    live = Live(console=console, transient=True, get_renderable=end)
 
     def write(text: str) -> None:
-        told.append("".join(c if c == "\n" else show.plain(c) for c in text))
+        nonlocal told
+        told += "".join(c if c == "\n" else show.plain(c) for c in text)
         live.start()
 
     try:
@@ -131,21 +157,31 @@ class _Plain(Observer):
 
 
 class _Live(Observer):
-    """One bar for the run, one for each video in work with its stage."""
+    """One bar for the run, one for each video in work with its stage.
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
+    They are on the terminal from the first progress to the last outcome.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
         self._whole: TaskID | None = None
         self._tasks: dict[Path, TaskID] = {}
+        self._total = self._finished = 0
         self._began = time.monotonic()
         self._video_seconds = 0.0
 
     def planned(self, total: int, workers: int) -> None:
-        if total > 1:
-            self._whole = self._bars.add_task("videos", total=total)
+        self._total, self._finished = total, 0
 
     def progress(self, event: Progress) -> None:
         path = event.job.path
+        if self._bars is None:
+            self._bars = _bars()
+            if self._total > 1:
+                self._whole = self._bars.add_task(
+                    "videos", total=self._total, completed=self._finished
+                )
+            self._bars.start()
         if path not in self._tasks:
             self._tasks[path] = self._bars.add_task(path.name)
         self._bars.update(
@@ -156,16 +192,27 @@ class _Live(Observer):
         )
 
     def outcome(self, outcome: VideoOutcome) -> None:
-        if outcome.path in self._tasks:
-            self._bars.remove_task(self._tasks.pop(outcome.path))
+        self._finished += 1
         if outcome.status == "indexed":
             self._video_seconds += outcome.video_seconds
-        if self._whole is not None:
-            speed = self._video_seconds / (time.monotonic() - self._began)
-            described = f"videos, {speed:.1f} video-seconds/s"
-            self._bars.update(self._whole, advance=1, description=described)
+        if self._bars is not None:
+            if outcome.path in self._tasks:
+                self._bars.remove_task(self._tasks.pop(outcome.path))
+            if self._whole is not None:
+                speed = self._video_seconds / (time.monotonic() - self._began)
+                described = f"videos, {speed:.1f} video-seconds/s"
+                self._bars.update(self._whole, advance=1, description=described)
         if outcome.status in ("failed", "skipped"):
-            self._bars.console.print(_line(outcome))
+            print(_line(outcome), file=sys.stderr)  # above the bars, where there are some
+        if self._finished >= self._total:
+            self.stop()
+
+    def stop(self) -> None:
+        """Take the bars off the terminal."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = self._whole = None
+        self._tasks.clear()
 
 
 def summary(report: IndexReport) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from videopipe.config import Config
+from videopipe.config import Config, satisfies
 from videopipe.ingest.executor import Job
 from videopipe.library import Video
 from videopipe.media import SUBTITLE_SUFFIXES, find_subtitles
@@ -18,7 +18,7 @@ from videopipe.types import content_id, normalised, stamp
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A file whose content the library holds, made with the same settings."""
+    """A file whose content the library holds with all that the settings ask for."""
 
     path: Path
     video: Video
@@ -39,19 +39,22 @@ def plan(paths: Sequence[Path], held: Sequence[Video], config: Config) -> Plan:
 
     A file of the same size and date as when it was indexed is unchanged. Any other is known by its
     content: it is read only if the library holds one of its size. Subtitle files beside a video
-    belong to it: it is indexed again when they have changed.
+    belong to it: it is indexed again when they have changed. Captions and speech that the library
+    holds stay where the settings ask for none.
     """
     settings = config.index_hash()
     by_path = {video.path: video for video in held}
     by_size: dict[int, dict[str, Video]] = defaultdict(dict)
     for video in held:
-        if video.config_hash == settings:
+        if satisfies(video.config_hash, settings):
             by_size[video.size][video.video_id] = video
     beside = _Beside()
     made = Plan()
     for path in map(normalised, paths):
         there = by_path.get(path)
-        untouched = there is not None and there.config_hash == settings and _in_place(there)
+        untouched = (
+            there is not None and satisfies(there.config_hash, settings) and _in_place(there)
+        )
         size = stamp(path)[0]  # 0 for what is not there and what is no file
         alike = by_size[size] if size else {}
         same = there if untouched else alike.get(content_id(path)) if alike else None

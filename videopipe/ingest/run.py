@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from videopipe.config import Config
+from videopipe.config import Config, given_up
 from videopipe.errors import (
     ConfigError,
     LibraryError,
@@ -29,7 +29,7 @@ from videopipe.ingest.models import (
 )
 from videopipe.ingest.plan import Known, plan
 from videopipe.ingest.video import index_video
-from videopipe.library import Library
+from videopipe.library import Library, Video
 from videopipe.media import NoVideo, find_videos
 from videopipe.media.backends import check
 from videopipe.types import VideoRecord, normalised
@@ -159,7 +159,8 @@ def index_paths(
 
     library.require_embedder(config.embed.model)
     found = find_videos(paths)
-    todo = plan(found.videos, library.videos(), config)
+    held = library.videos()
+    todo = plan(found.videos, held, config)
     jobs = todo.jobs
     if jobs:
         if config.decode.backend != "pyav" and (reason := check(config.decode.backend)):
@@ -185,7 +186,7 @@ def index_paths(
     for known in todo.known:
         note(_outcome_of(known))
     if jobs:
-        writer = _Writer(library, {normalised(path) for path in found.walked})
+        writer = _Writer(library, {normalised(path) for path in found.walked}, held)
         try:
             with closing(executor.run(jobs, index_video, observer.progress)) as outcomes:
                 for result in outcomes:
@@ -200,9 +201,10 @@ def index_paths(
 class _Writer:
     """Puts results into the library, each content once."""
 
-    def __init__(self, library: Library, walked: set[Path]) -> None:
+    def __init__(self, library: Library, walked: set[Path], held: Sequence[Video]) -> None:
         self._library = library
         self._walked = walked
+        self._before = {video.path: video.config_hash for video in held}
         self._stored: dict[str, Path] = {}
 
     def store(self, event: Finished | Failed) -> VideoOutcome:
@@ -219,12 +221,15 @@ class _Writer:
             )
         record: VideoRecord = event.result
         twin = self._stored.setdefault(record.video_id, path)
+        reason = f"same content as {twin}" if twin != path else ""
         if twin == path:
             self._library.put(record, event.job.config.embed.model)
+            if lost := given_up(self._before.get(path, ""), record.config_hash):
+                reason = f"without the {' and '.join(lost)} it had, which this run did not ask for"
         return VideoOutcome(
             path,
             "indexed" if twin == path else "duplicate",
-            "" if twin == path else f"same content as {twin}",
+            reason,
             video_id=record.video_id,
             video_seconds=float(record.info["duration_s"]),
             clips=len(record.clips),

@@ -202,14 +202,18 @@ def _captions(
     report: Report,
 ) -> list[ClipText]:
     """What the model of the configuration says of each clip."""
+    report("load", 0.0, 1.0)  # a large model says nothing until it is there
     from videopipe.describe.captions import caption_texts  # brings transformers along
     from videopipe.mllm import open_viewer
 
+    report("load", 0.0, 1.0)
+    viewer = open_viewer(config.model)
+    report("caption", 0.0, info.duration)
     return caption_texts(
         info,
         clips,
         texts,
-        open_viewer(config.model),
+        viewer,
         config,
         fetch=lambda source, times, sizes: fetch(source, times, sizes, **how),
         fetch_each=partial(fetch_each, **how),
