@@ -131,8 +131,8 @@ def qwen(shape: str, folder: Path, device: str) -> VideoMLLM:
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoTokenizer
 
     from videopipe.mllm import VideoMLLM
+    from videopipe.mllm.checkpoint import Checkpoint
     from videopipe.mllm.files import processing
-    from videopipe.mllm.load import Checkpoint
 
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     small = AutoConfig.from_pretrained(folder).to_dict()

@@ -20,10 +20,10 @@ from transformers import StoppingCriteria, TextStreamer
 
 from videopipe.compress import TokenMap, VisualTokens
 from videopipe.errors import ModelError
+from videopipe.mllm.checkpoint import Checkpoint, load_checkpoint
 from videopipe.mllm.encoder import Encoder
 from videopipe.mllm.families import family_of
 from videopipe.mllm.files import quiet
-from videopipe.mllm.load import Checkpoint, load_checkpoint
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.prompt import Prompt, PromptWriter, Shot
 from videopipe.mllm.reply import Reply

@@ -23,9 +23,9 @@ from transformers import AutoModelForImageTextToText, Qwen2Config, Qwen2ForCausa
 from transformers.utils import logging as library
 
 from videopipe.errors import ConfigError, ModelError, NotFound, VideopipeError
+from videopipe.mllm.checkpoint import load_checkpoint
 from videopipe.mllm.families import family_of
 from videopipe.mllm.files import quiet
-from videopipe.mllm.load import load_checkpoint
 
 torch.set_num_threads(1)
 Damage = Callable[[Path], object]
@@ -324,7 +324,7 @@ def _hub() -> Iterator[str]:
 
 def test_what_the_hub_answers_is_said(tmp_path: Path) -> None:
     code = (
-        "from videopipe.mllm.load import load_checkpoint\n"
+        "from videopipe.mllm.checkpoint import load_checkpoint\n"
         "from videopipe.errors import ModelError\n"
         "for name in ('someone/nothing', 'someone/gated'):\n"
         "    try: load_checkpoint(name)\n"
