@@ -132,6 +132,20 @@ def test_the_model_is_shown_the_frames_of_its_clips_in_order(
     assert "<|video_pad|>" not in whole
 
 
+def test_thoughts_alone_are_not_an_answer(
+    videopipe: Run, server: OpenAIServer, film: Path, library: Path
+) -> None:
+    server.behave(answer="<think>Is it the whale [E1]?", finish="length")
+    found = asked(
+        videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
+        "--base-url", server.url,
+    )  # fmt: skip
+    assert not found["found"]
+    assert found["answer"] == "The model gave no answer."
+    assert found["citations"] == []
+    assert any("raise model.max_new_tokens" in warning for warning in found["warnings"])
+
+
 def test_an_abstention_is_not_an_answer(
     videopipe: Run, server: OpenAIServer, film: Path, library: Path
 ) -> None:

@@ -38,6 +38,7 @@ from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
 from videopipe.mllm.quoting import spoken
 from videopipe.types import Clip, FrameSet, Source, TimedText, stamp
 
+NO_ANSWER = "The model gave no answer."
 Tell = Callable[[str], None]
 _DENSEST = 0.5  # seconds between two frames at least
 _GLANCE = 32  # pixels; enough to see whether a frame can be decoded
@@ -130,7 +131,7 @@ def watch(
         lap("frames")
     return Answer(
         question=question,
-        text=ABSTENTION if absent else renumbered(text, cited),
+        text=ABSTENTION if absent else renumbered(text, cited) or NO_ANSWER,
         found=not absent and (picked is not None if choices else bool(text)),
         citations=tuple(citations),
         choices=tuple(Choice(choice, float(at == picked)) for at, choice in enumerate(choices)),
