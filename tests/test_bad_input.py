@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -355,7 +356,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
         make_video(folder / f"{name}.mp4", seconds=2 + name, size=(320, 180))
     command = [sys.executable, "-m", "videopipe", "index", str(folder), "--library", str(library)]
     with subprocess.Popen(
-        [*command, *QUICK, "--workers", "1"], stderr=subprocess.PIPE, text=True
+        [*command, *QUICK, "--workers", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background has its children ignore interrupts.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         while "0.mp4: indexed" not in (line := process.stderr.readline()):
