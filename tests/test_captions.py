@@ -28,7 +28,7 @@ from videopipe.errors import ConfigError, ModelError, NotFound
 from videopipe.ingest import IndexReport, Job, index_video
 from videopipe.media import probe
 from videopipe.mllm import Reply, StoppedBy, open_viewer
-from videopipe.mllm.viewer import LocalViewer
+from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.types import Clip, ClipText, TimedText
 
 SAID = ("subtitle", TimedText(61.0, 64.0, "The  lamp\nwas lit."))

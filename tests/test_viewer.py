@@ -20,7 +20,7 @@ from videopipe.config import ModelConfig
 from videopipe.errors import ConfigError, ModelError, TimeLimit
 from videopipe.mllm import BudgetPlan, Footage, Reply, VideoMLLM, View, adapter, load, open_viewer
 from videopipe.mllm import viewer as viewers
-from videopipe.mllm.viewer import LocalViewer
+from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.types import FrameSet
 
 torch.set_num_threads(1)

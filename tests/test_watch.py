@@ -19,7 +19,8 @@ from videos import make_video, read_number
 from videopipe import Library, ask
 from videopipe.answer.prompts import ABSTENTION
 from videopipe.config import Config, load
-from videopipe.mllm import viewer as viewers
+from videopipe.mllm import View
+from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.types import TimedText
 
 SAID = [
@@ -239,14 +240,14 @@ def test_the_same_question_gets_the_same_answer(film: Path, library: Path, model
 def test_frames_reach_the_model_at_the_planned_sizes(
     film: Path, library: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[viewers.View] = []
-    look = viewers.LocalViewer.look
+    seen: list[View] = []
+    look = LocalViewer.look
 
     def spy(self: Any, views: Any, **limits: Any) -> Any:
         seen.extend(views)
         return look(self, views, **limits)
 
-    monkeypatch.setattr(viewers.LocalViewer, "look", spy)
+    monkeypatch.setattr(LocalViewer, "look", spy)
     config = load(overrides=["model.max_new_tokens=2", "budget.tokens=300"]).config
     ask(WHALE, film, library, model=str(models / "qwen2_5_vl"), config=config)
     (view,) = seen

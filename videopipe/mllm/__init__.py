@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from videopipe.mllm.prompt import VIDEO, Prompt
     from videopipe.mllm.reply import Reply, StoppedBy
     from videopipe.mllm.server import ServerModel
-    from videopipe.mllm.viewer import View, Viewer, open_viewer
+    from videopipe.mllm.view import View, Viewer
+    from videopipe.mllm.viewer import open_viewer
 
 _HOMES = {
     "FAMILIES": "families",
@@ -27,8 +28,8 @@ _HOMES = {
     "ServerModel": "server",
     "StoppedBy": "reply",
     "VideoMLLM": "adapter",
-    "View": "viewer",
-    "Viewer": "viewer",
+    "View": "view",
+    "Viewer": "view",
     "load": "adapter",
     "open_viewer": "viewer",
 }

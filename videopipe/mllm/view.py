@@ -1,0 +1,73 @@
+"""What a video MLLM is shown, and what everything that looks at it has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from videopipe.errors import VideopipeError
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage
+from videopipe.mllm.reply import Reply
+from videopipe.types import FrameBatch, FrameSet
+
+OnText = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One prompt: texts, and by its number each clip where its frames stand.
+
+    ``clips`` hold the frames that ``plan`` asked for, in its order.
+    """
+
+    parts: Sequence[str | int]
+    clips: Sequence[FrameSet]
+    plan: BudgetPlan
+
+
+class Viewer(Protocol):
+    """A model that looks at clips; ``exact`` if its visual tokens are counted, not estimated."""
+
+    name: str
+    about: str
+    exact: bool
+
+    def plan(
+        self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
+    ) -> BudgetPlan:
+        """How ``footage`` is to be shown within ``budget`` visual tokens."""
+
+    def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
+        """Height and width at which the frames of a planned clip are best decoded."""
+
+    def count(self, text: str) -> int:
+        """Tokens of a text; of a server's model an upper estimate."""
+
+    def look(
+        self,
+        views: Sequence[View],
+        *,
+        max_new_tokens: int,
+        time_limit_seconds: float,
+        on_text: OnText | None = None,
+    ) -> list[Reply | VideopipeError]:
+        """Answer each view; ``on_text`` is told the text of a single one as it comes.
+
+        What went wrong with one of several stands in its place. The time limit and the seconds of
+        a reply are of all this.
+
+        Raises:
+            ModelError: a prompt that is too long, or out of memory.
+            TimeLimit: nothing was said within the time.
+        """
+
+
+# What decides which model is in memory; all else is said with each call.
+
+
+def batch_of(frames: FrameSet, run: Sequence[int]) -> FrameBatch:
+    """The frames of a run, which are of one size."""
+    return FrameBatch(frames.times[list(run)], np.stack([frames.frames[at] for at in run]))
