@@ -36,12 +36,11 @@ from videopipe.library import Embedder, Library, Video, load_embedder
 from videopipe.media import fetch, fetch_each
 from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
 from videopipe.mllm.quoting import spoken
+from videopipe.mllm.view import DENSEST, GLANCE, even_times
 from videopipe.types import Clip, FrameSet, Source, TimedText, stamp
 
 NO_ANSWER = "The model gave no answer."
 Tell = Callable[[str], None]
-_DENSEST = 0.5  # seconds between two frames at least
-_GLANCE = 32  # pixels; enough to see whether a frame can be decoded
 _MARGIN = 0.05  # seconds before the end of a video that still have a frame
 
 
@@ -219,7 +218,7 @@ def _parts(
 def _frame_counts(clips: Sequence[Clip], most: int) -> list[int]:
     """Frames of each clip, by its length, ``most`` in all."""
     lengths = [clip.end - clip.start for clip in clips]
-    wanted = [max(1, int(length / _DENSEST)) for length in lengths]
+    wanted = [max(1, int(length / DENSEST)) for length in lengths]
     if sum(wanted) <= most:
         return wanted
     ends = np.round(np.cumsum(lengths) / max(sum(lengths), 1e-9) * most).astype(int)
@@ -233,9 +232,9 @@ def _frame_counts(clips: Sequence[Clip], most: int) -> list[int]:
 
 
 def _times(clip: Clip, video: Video, count: int) -> NDArray[np.float64]:
-    """The middles of ``count`` equal stretches of a clip."""
+    """``count`` times in a clip, before the end of the video."""
     end = min(clip.end, max(video.duration - _MARGIN, clip.start))
-    return clip.start + (np.arange(count) + 0.5) * (end - clip.start) / max(count, 1)
+    return even_times(clip.start, end, count)
 
 
 def _shown(
@@ -287,7 +286,7 @@ def _undamaged(
             for second, _ in fetch_each(
                 mine[0].video.path,
                 every,
-                _GLANCE,
+                GLANCE,
                 workers=decode.workers or os.cpu_count() or 1,
                 backend=decode.backend,
                 deadline=decode.deadline_seconds,

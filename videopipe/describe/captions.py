@@ -24,6 +24,7 @@ from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
 from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.mllm.quoting import clean, clock, quoted_lines, spoken
 from videopipe.mllm.server_viewer import ServerViewer
+from videopipe.mllm.view import DENSEST, GLANCE, even_times
 from videopipe.types import Clip, ClipText, FrameSet, Source, TimedText, VideoInfo
 
 Line = tuple[Source, TimedText]
@@ -31,10 +32,8 @@ Times = NDArray[np.float64]
 Fetch = Callable[[VideoInfo, Times, list[int | tuple[int, int]]], FrameSet]
 FetchEach = Callable[[VideoInfo, Times, int], Iterator[tuple[float, NDArray[np.uint8]]]]
 
-_DENSEST = 0.5  # seconds between two frames at least
 _CONTEXT = 150  # tokens of what is said and shown
 _SOURCES: tuple[Source, ...] = ("subtitle", "asr", "ocr")
-_GLANCE = 32  # pixels; enough to see whether a frame can be decoded
 _BEAT = 1.0  # seconds between two signs of life
 _TAIL, _LOOP = 400, 6  # units in which a loop is looked for, and that it repeats at least
 _PATIENCE = 0.8  # of the time after which a silent worker is given up
@@ -162,16 +161,15 @@ def _looks(
         return _fetched(info, wanted, viewer, config, fetch)
     except MediaError:
         every = np.unique(np.concatenate(list(wanted.values())))
-        there = [time for time, _ in fetch_each(info, every, _GLANCE)]
+        there = [time for time, _ in fetch_each(info, every, GLANCE)]
         left = {clip: times[np.isin(times, there)] for clip, times in wanted.items()}
         return _fetched(info, left, viewer, config, fetch)
 
 
 def _times(clip: Clip, duration: float, most: int) -> Times:
-    """The middles of equal stretches of a clip."""
-    length = min(clip.end, duration) - clip.start
-    count = min(most, max(1, int(length / _DENSEST)))
-    return clip.start + (np.arange(count) + 0.5) * length / count
+    """Times in a clip, before the end of the video."""
+    end = min(clip.end, duration)
+    return even_times(clip.start, end, min(most, max(1, int((end - clip.start) / DENSEST))))
 
 
 def _fetched(

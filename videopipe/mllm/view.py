@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videopipe.errors import VideopipeError
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage
@@ -14,6 +15,8 @@ from videopipe.mllm.reply import Reply
 from videopipe.types import FrameBatch, FrameSet
 
 OnText = Callable[[str], None]
+DENSEST = 0.5  # seconds between two frames of a clip at least
+GLANCE = 32  # pixels of a short side; enough to see whether a frame can be decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +74,8 @@ class Viewer(Protocol):
 def batch_of(frames: FrameSet, run: Sequence[int]) -> FrameBatch:
     """The frames of a run, which are of one size."""
     return FrameBatch(frames.times[list(run)], np.stack([frames.frames[at] for at in run]))
+
+
+def even_times(start: float, end: float, count: int) -> NDArray[np.float64]:
+    """The middles of ``count`` equal stretches of ``[start, end)``, in seconds."""
+    return start + (np.arange(count) + 0.5) * (end - start) / max(count, 1)
