@@ -33,9 +33,7 @@ def allocate(
     if not np.isfinite(wanted).all() or (wanted < 0).any():
         raise ValueError("a demand is a finite number, 0 or more")
     least = np.broadcast_to(np.asarray(floor, dtype=np.int64), wanted.shape)
-    most = np.broadcast_to(
-        np.asarray(total if cap is None else cap, dtype=np.int64), wanted.shape
-    )
+    most = np.broadcast_to(np.asarray(total if cap is None else cap, dtype=np.int64), wanted.shape)
     if (least > most).any() and cap is not None:
         raise ValueError("a floor is above its cap")
     if int(least.sum()) > total:

@@ -1,0 +1,35 @@
+"""What kind of question is asked, by its words (English)."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+Asks = Literal["content", "space", "overview"]
+
+_FILM = r"(?:video|film|movie|clip|footage|recording|lecture|talk|walk|tour|story|episode)"
+_SPACE = re.compile(
+    r"\b(?:layout|floor ?plan|blueprint|rooms?|corridors?|hallways?|apartment|building"
+    r"|where (?:is|are|was|were|does|do|did) .*\b(?:relative|located|placed|standing|kept)"
+    r"|(?:to the )?(?:left|right) (?:side )?of|in front of|behind|next to|beside|opposite"
+    r"|adjacent|nearest|closest|farthest|furthest|how far|distance|how (?:big|large|wide|tall|high)"
+    r"|square (?:metres|meters|feet)|size of|route|way (?:from|to)|path (?:from|to)|direction"
+    r"|turn (?:left|right)|arranged|arrangement|surroundings|map of|space|spatial|furniture)\b",
+    re.IGNORECASE,
+)
+_OVERVIEW = re.compile(
+    r"\b(?:summary|summari[sz]e|overview|gist|overall|in general|main (?:topics?|subjects?|points?"
+    rf"|ideas?|themes?|events?)|(?:whole|entire) {_FILM}|throughout|all (?:scenes|parts|chapters)"
+    rf"|(?:what|which topics?)(?:'s| is| was| are)? (?:this|the|that)? ?{_FILM}? ?(?:all )?about"
+    rf"|describe (?:this|the|that) {_FILM}|what happens(?: in (?:this|the|that) {_FILM})?\W*$"
+    rf"|kind of {_FILM}|genre|how many (?:scenes|shots|parts|chapters)|sequence of|in which order"
+    r"|from (?:the )?(?:beginning|start) to (?:the )?end|takes? place)\b",
+    re.IGNORECASE,
+)
+
+
+def asks_about(question: str) -> Asks:
+    """Whether a question is about space and layout, about the whole video, or about a content."""
+    if _OVERVIEW.search(question):
+        return "overview"
+    return "space" if _SPACE.search(question) else "content"
