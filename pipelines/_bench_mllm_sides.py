@@ -157,7 +157,8 @@ def first_token(model: Any, side: dict[str, Any], frames: Any, processor: Any) -
 def encode(model: Any, batch: Any, side: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     """Visual tokens and their maps: at the official size, or as planned for a budget."""
     from videopipe.compress import compress
-    from videopipe.mllm.budget import Footage, plan
+    from videopipe.mllm.budget import plan
+    from videopipe.select import Footage
     from videopipe.types import FrameBatch
 
     if side["budget"] is None:

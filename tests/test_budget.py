@@ -18,9 +18,10 @@ from tiny import tiny
 from videopipe.compress import compress
 from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm import VideoMLLM, load
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage, check, plan, shares
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, plan, shares
 from videopipe.mllm.families import FAMILIES, Family
 from videopipe.mllm.pixels import Packing
+from videopipe.select import Footage
 from videopipe.types import FrameBatch
 
 torch.set_num_threads(1)

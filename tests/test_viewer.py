@@ -18,9 +18,10 @@ from transformers import StoppingCriteria
 from videopipe.compress import VisualTokens
 from videopipe.config import ModelConfig
 from videopipe.errors import ConfigError, ModelError, TimeLimit
-from videopipe.mllm import BudgetPlan, Footage, Reply, VideoMLLM, View, adapter, load, open_viewer
+from videopipe.mllm import BudgetPlan, Reply, VideoMLLM, View, adapter, load, open_viewer
 from videopipe.mllm import viewer as viewers
 from videopipe.mllm.local_viewer import LocalViewer
+from videopipe.select import Footage
 from videopipe.types import FrameSet
 
 torch.set_num_threads(1)

@@ -34,9 +34,10 @@ from videopipe.config import Config
 from videopipe.errors import MediaError, NotFound, TimeLimit, VideopipeError
 from videopipe.library import Embedder, Library, Video, load_embedder
 from videopipe.media import fetch, fetch_each
-from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
+from videopipe.mllm import BudgetPlan, Reply, View, Viewer
 from videopipe.mllm.quoting import spoken
 from videopipe.mllm.view import DENSEST, GLANCE, even_times
+from videopipe.select import Footage
 from videopipe.types import Clip, FrameSet, Source, TimedText, stamp
 
 NO_ANSWER = "The model gave no answer."

@@ -20,11 +20,12 @@ from torch.nn import ModuleList
 from videopipe.config import Config
 from videopipe.errors import MediaError, ModelError, TimeLimit, VideopipeError
 from videopipe.media import fetch, fetch_each
-from videopipe.mllm import BudgetPlan, Footage, Reply, View, Viewer
+from videopipe.mllm import BudgetPlan, Reply, View, Viewer
 from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.mllm.quoting import clean, clock, quoted_lines, spoken
 from videopipe.mllm.server_viewer import ServerViewer
 from videopipe.mllm.view import DENSEST, GLANCE, even_times
+from videopipe.select import Footage
 from videopipe.types import Clip, ClipText, FrameSet, Source, TimedText, VideoInfo
 
 Line = tuple[Source, TimedText]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from videopipe.mllm.adapter import VideoMLLM, load
-    from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage
+    from videopipe.mllm.budget import BudgetPlan, ClipPlan
     from videopipe.mllm.families import FAMILIES, Family
     from videopipe.mllm.prompt import VIDEO, Prompt
     from videopipe.mllm.reply import Reply, StoppedBy
@@ -22,7 +22,6 @@ _HOMES = {
     "BudgetPlan": "budget",
     "ClipPlan": "budget",
     "Family": "families",
-    "Footage": "budget",
     "Prompt": "prompt",
     "Reply": "reply",
     "ServerModel": "server",
@@ -40,7 +39,6 @@ __all__ = [
     "BudgetPlan",
     "ClipPlan",
     "Family",
-    "Footage",
     "Prompt",
     "Reply",
     "ServerModel",

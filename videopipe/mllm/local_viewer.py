@@ -11,10 +11,11 @@ import numpy as np
 from videopipe.compress import TokenMap, VisualTokens, compress, method
 from videopipe.errors import TimeLimit, VideopipeError
 from videopipe.mllm.adapter import VideoMLLM
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage, check, plan, shares
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, plan, shares
 from videopipe.mllm.prompt import VIDEO, Prompt, Shot, Video
 from videopipe.mllm.reply import Reply
 from videopipe.mllm.view import OnText, View, batch_of
+from videopipe.select.resolution import Footage
 from videopipe.types import FrameSet
 
 _LEAST_TEXT = 512  # tokens of text and answer

@@ -17,6 +17,7 @@ from torch.nn import functional
 from videopipe.errors import ModelError
 from videopipe.mllm.families import Family
 from videopipe.mllm.sizes import Limits, cropped, longest, smart_size
+from videopipe.select.resolution import Grid
 
 _FILTERS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # by their numbers in PIL
 
@@ -70,6 +71,11 @@ class Packing:
     def cell(self) -> int:
         """Side of the square of pixels that becomes one token, where any size is taken."""
         return self.patch * self.merge
+
+    @property
+    def tokens_grid(self) -> Grid:
+        """What becomes a token, for the planner of resolutions."""
+        return Grid(self.cell, self.step)
 
     def official_size(self, frames: int, height: int, width: int) -> tuple[int, int]:
         """The size that the family's own processor gives ``frames`` of that size."""

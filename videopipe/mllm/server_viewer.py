@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from videopipe.errors import ConfigError, VideopipeError
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage, plan
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, plan
 from videopipe.mllm.families import FAMILIES
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.reply import Reply
 from videopipe.mllm.server import ServerModel
 from videopipe.mllm.sizes import Limits
 from videopipe.mllm.view import OnText, View, batch_of
+from videopipe.select.resolution import Footage
 from videopipe.types import FrameBatch, FrameSet
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.errors import VideopipeError
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, Footage
+from videopipe.mllm.budget import BudgetPlan, ClipPlan
 from videopipe.mllm.reply import Reply
+from videopipe.select.resolution import Footage
 from videopipe.types import FrameBatch, FrameSet
 
 OnText = Callable[[str], None]

@@ -17,6 +17,7 @@ from videopipe.select.method import choose, group, method, methods, select
 from videopipe.select.plain import TopK, Uniform
 from videopipe.select.q_frame import QFrame
 from videopipe.select.quota import Quota
+from videopipe.select.resolution import Footage, Grid, plan_resolution
 from videopipe.select.selection import Picks, SelectedClip, Selection
 from videopipe.select.space_aware import SpaceAware
 from videopipe.select.vilamp import Vilamp
@@ -30,6 +31,8 @@ __all__ = [
     "Bolt",
     "Candidates",
     "Focus",
+    "Footage",
+    "Grid",
     "Landmarks",
     "Mdp3",
     "Picks",
@@ -46,5 +49,6 @@ __all__ = [
     "group",
     "method",
     "methods",
+    "plan_resolution",
     "select",
 ]
