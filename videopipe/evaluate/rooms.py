@@ -27,7 +27,7 @@ _TEXELS = 48  # a metre, on walls, floor and ceiling
 _GAP = 2  # texels between two walls, so that none bleeds into the other
 _VIEW = np.deg2rad(80.0)  # across
 _SEEN = 1 / 1000  # of the picture: less of a landmark is not seen
-_PACE, _TURN = 0.7, np.deg2rad(28.0)  # a second
+_PACE, _TURN = 0.7, np.deg2rad(18.0)  # a second
 _SLACK = 1e-9  # by rounding, a ray would slip through a corner
 _MARGIN = 1.0  # from the walls, where somebody stands
 
@@ -122,9 +122,10 @@ class House:
         walls: list[_Wall] = []
         strips: list[Picture] = []
         texel = cell = 0
+        tone = rng.uniform(110, 170, 3)
         for axis, at, start, end, facing in self._stretches():
             long = round((end - start) * _TEXELS)
-            strip = _wallpaper(rng, long, round(WALL_HEIGHT * _TEXELS))
+            strip = _wallpaper(rng, long, round(WALL_HEIGHT * _TEXELS), tone)
             strips.append(cv2.copyMakeBorder(strip, 0, 0, _GAP, _GAP, cv2.BORDER_REPLICATE))
             walls.append(_Wall(axis, at, start, end, facing, texel + _GAP, cell))
             texel += long + 2 * _GAP
@@ -307,10 +308,12 @@ def _cells(metres: float) -> int:
     return int(np.ceil(metres / CELL)) + 1  # one to spare for rounding at the end
 
 
-def _wallpaper(rng: np.random.Generator, width: int, height: int) -> Picture:
-    """A colour, a grain, and many small unlike things on it."""
-    base = rng.uniform(70, 190, 3)
-    grain = 28 * _grain(rng, width, height, 12) + 18 * _grain(rng, width, height, 4)
+def _wallpaper(
+    rng: np.random.Generator, width: int, height: int, tone: NDArray[np.float64]
+) -> Picture:
+    """A shade of the colour of the house, a grain, and many small unlike things on it."""
+    base = tone + rng.uniform(-25, 25) + rng.uniform(-12, 12, 3)
+    grain = 14 * _grain(rng, width, height, 12) + 9 * _grain(rng, width, height, 4)
     wall: Picture = np.clip(base + grain, 0, 255).astype(np.uint8)
     for _ in range(width * height // 700):
         x, y = int(rng.integers(width)), int(rng.integers(height))
@@ -324,8 +327,8 @@ def _wallpaper(rng: np.random.Generator, width: int, height: int) -> Picture:
 
 
 def _planks(rng: np.random.Generator, width: int, height: int, bright: bool) -> Picture:
-    base = rng.uniform(150, 210, 3) if bright else rng.uniform(60, 130, 3)
-    grain = 24 * _grain(rng, width, height, 16) + 14 * _grain(rng, width, height, 5)
+    base = (195 if bright else 95) + rng.uniform(-15, 15, 3)
+    grain = 12 * _grain(rng, width, height, 16) + 7 * _grain(rng, width, height, 5)
     tiles = (np.arange(width)[None] // 24 + np.arange(height)[:, None] // 24) % 2
     planks: Picture = np.clip(base + grain + 12 * tiles[..., None], 0, 255).astype(np.uint8)
     return planks
