@@ -5,32 +5,27 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from videopipe.scan.matching import PLANE_LEAST, SUPPORT, foretold, matches, squares, verified
 from videopipe.select.landmarks import Landmarks
 
 FRAME_LIMIT = 128  # landmarks that a frame sees at most
 _LONE_LIMIT = 16  # of a frame that is alone in its shot, where nothing can be verified
-_DETECTED = 400  # corners that are asked for
+_DETECTED = 500  # corners that are asked for
 _MARGIN = 19  # pixels along the edges of the picture without corners
 _POINTS = 480  # of a frame at most, with those that were carried on
 _CELL = 32  # pixels; in each such square of the picture
 _PER_CELL = 12  # are this many of the strongest
 _APART = 4  # pixels: nearer corners are one corner at several scales
 _STILL_GREY = 2.0  # grey levels of mean absolute difference at most,
-_STILL_SHARE, _STILL_LEAST = 0.06, 0.25  # and this share of the contrast, noise of the codec apart
-_RATIO = 0.8  # Lowe's test: how much nearer the best match is than the next
-_PLANE_ERROR, _EPIPOLAR_ERROR = 3.0, 1.5  # pixels
-_PLANE_LEAST, _EPIPOLAR_LEAST = 10, 18  # inliers; chance finds fewer
-_PARALLAX = 1.15  # how many times more an epipolar geometry must explain than a plane
+_STILL_SHARE, _STILL_LEAST = 0.08, 0.25  # and this share of the contrast, noise of the codec apart
 _VIEWS = 32  # earlier views that are kept
 _VOTERS = 64  # strongest points of a view that vote for an earlier one
 _VOTE_NEAR = 48  # bits of 256
 _VOTES_LEAST = 6
-_SUPPORT, _SUPPORT_REACH = 8, 48.0  # verified matches, pixels: what foretells where a point went
 _FLOW_WINDOW, _FLOW_ERROR, _FLOW_OFF = 15, 12.0, 3.0  # pixels, grey levels, pixels
 _NEW_VIEW = 0.3  # a frame that shares less of its points with the view in use is a view of its own
 
@@ -93,9 +88,9 @@ class LandmarkTracker:
         at, words = self._corners(grey)
         view = _View(time, len(self._ends) - 1, grey, at, words, np.full(len(at), -1, np.int32))
         if self._before is not None:
-            self._follow(view, self._before)
+            _follow(view, self._before)
         if self._used is not None and self._used is not self._before:
-            self._follow(view, self._used)
+            _follow(view, self._used)
         recalled = self._recall(view) if self._is_elsewhere(view) else None
         for earlier in (self._before, recalled):
             if earlier is not None:
@@ -148,11 +143,12 @@ class LandmarkTracker:
 
     def _corners(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Corners spread over the picture, strongest first, and their descriptors."""
-        found, words = (), None
-        if min(grey.shape) > 2 * _MARGIN:  # OpenCV fails on pictures of a few pixels
-            found, words = self._orb.detectAndCompute(grey, None)
+        none = np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8)
+        if min(grey.shape) <= 2 * _MARGIN:  # OpenCV fails on pictures of a few pixels
+            return none
+        found, words = self._orb.detectAndCompute(grey, None)
         if words is None:
-            return np.empty((0, 2), np.float32), np.empty((0, 32), np.uint8)
+            return none
         at = np.array([corner.pt for corner in found], np.float32)
         order = np.lexsort((*at.T, [-corner.response for corner in found]))
         columns = grey.shape[1]
@@ -162,23 +158,12 @@ class LandmarkTracker:
         order = order[_places(coarse) < _PER_CELL]
         return at[order], words[order]
 
-    def _follow(self, view: _View, earlier: _View) -> int:
-        """Give the points of a view the tracks of the earlier one; how many they share."""
-        known, where = _shared(view.tracks, earlier.tracks)
-        free = np.flatnonzero(view.tracks < 0)
-        left = np.flatnonzero(~np.isin(earlier.tracks, view.tracks))
-        mine, theirs = _matches(view.words[free], earlier.words[left])
-        mine, theirs = np.append(free[mine], known), np.append(left[theirs], where)
-        kept = _verified(view.at[mine], earlier.at[theirs])
-        view.tracks[mine[kept]] = earlier.tracks[theirs[kept]]
-        return int(np.count_nonzero(kept))
-
     def _is_elsewhere(self, view: _View) -> bool:
         """Whether the view in use shows too little of what this one shows."""
         if self._used is None:
-            return len(view.at) >= _PLANE_LEAST
+            return len(view.at) >= PLANE_LEAST
         shared = len(_shared(view.tracks, self._used.tracks)[0])
-        return len(view.at) >= _PLANE_LEAST and shared < _NEW_VIEW * len(view.at)
+        return len(view.at) >= PLANE_LEAST and shared < _NEW_VIEW * len(view.at)
 
     def _recall(self, view: _View) -> _View | None:
         """The earlier view that shows the same place, its tracks joined with this one's."""
@@ -196,8 +181,8 @@ class LandmarkTracker:
         if votes.max() < _VOTES_LEAST:
             return None
         earlier = others[int(votes.argmax())]
-        mine, theirs = _matches(view.words, earlier.words)
-        kept = _verified(view.at[mine], earlier.at[theirs])
+        mine, theirs = matches(view.words, earlier.words)
+        kept = verified(view.at[mine], earlier.at[theirs])
         mine, theirs = mine[kept], theirs[kept]
         taken = np.isin(earlier.tracks[theirs], view.tracks)
         mine, theirs = mine[~taken], theirs[~taken]
@@ -243,6 +228,17 @@ class LandmarkTracker:
         return root[tracks]
 
 
+def _follow(view: _View, earlier: _View) -> None:
+    """Give the points of a view the tracks of the earlier one."""
+    known, where = _shared(view.tracks, earlier.tracks)
+    free = np.flatnonzero(view.tracks < 0)
+    left = np.flatnonzero(~np.isin(earlier.tracks, view.tracks))
+    mine, theirs = matches(view.words[free], earlier.words[left])
+    mine, theirs = np.append(known, free[mine]), np.append(where, left[theirs])
+    kept = verified(view.at[mine], earlier.at[theirs])
+    view.tracks[mine[kept]] = earlier.tracks[theirs[kept]]
+
+
 def _carry(view: _View, earlier: _View) -> None:
     """Add the points of an earlier view that are still there, though no corner was found.
 
@@ -252,13 +248,13 @@ def _carry(view: _View, earlier: _View) -> None:
     import cv2
 
     known, where = _shared(view.tracks, earlier.tracks)
-    if len(known) < _SUPPORT:
+    if len(known) < SUPPORT:
         return
     left = np.flatnonzero(~np.isin(earlier.tracks, view.tracks))
     if not len(left):
         return
     at = earlier.at[left]
-    hoped, backed = _foretold(at, earlier.at[where], view.at[known])
+    hoped, backed = foretold(at, earlier.at[where], view.at[known])
     height, width = view.grey.shape
     edge = _FLOW_WINDOW // 2 + 1
     backed &= ((hoped >= edge) & (hoped < [width - edge, height - edge])).all(1)
@@ -278,7 +274,7 @@ def _carry(view: _View, earlier: _View) -> None:
     good = (status.ravel() > 0) & (error.ravel() < _FLOW_ERROR)
     good &= np.hypot(*(found - hoped).T) < _FLOW_OFF
     left, found = left[good], found[good]
-    apart = _squares(found, view.at)
+    apart = squares(found, view.at)
     nearest = apart.argmin(1)
     close = apart[np.arange(len(left)), nearest] < _APART**2
     for point, corner in zip(left[close], nearest[close], strict=True):
@@ -289,38 +285,6 @@ def _carry(view: _View, earlier: _View) -> None:
     view.at = np.concatenate([view.at, found])
     view.words = np.concatenate([view.words, earlier.words[left]])
     view.tracks = np.concatenate([view.tracks, earlier.tracks[left]])
-
-
-def _foretold(
-    at: NDArray[np.float32], known: NDArray[np.float32], now: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Where points go if they move as the known points around them, and whether there are any."""
-    apart = _squares(at, known)
-    nearest = np.argpartition(apart, _SUPPORT - 1, axis=1)[:, :_SUPPORT]
-    reach = np.take_along_axis(apart, nearest, 1)
-    weight = 1 / (reach + 64)
-    weight /= weight.sum(1, keepdims=True)
-    # A similarity in the complex plane: now = turn * was + shift, least squares.
-    was, new = _complex(known)[nearest], _complex(now)[nearest]
-    middle, new_middle = (weight * was).sum(1), (weight * new).sum(1)
-    was, new = was - middle[:, None], new - new_middle[:, None]
-    turn = (weight * was.conj() * new).sum(1) + 16
-    turn /= (weight * np.square(np.abs(was))).sum(1) + 16
-    hoped = new_middle + turn * (_complex(at) - middle)
-    backed = (reach < _SUPPORT_REACH**2).sum(1) >= _SUPPORT // 2
-    return np.stack([hoped.real, hoped.imag], 1), backed
-
-
-def _complex(at: NDArray[np.float32]) -> NDArray[np.complex64]:
-    return np.ascontiguousarray(at).view(np.complex64)[:, 0]
-
-
-def _squares(at: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distances ``[N, M]``."""
-    across = np.subtract.outer(at[:, 0], others[:, 0])
-    down = np.subtract.outer(at[:, 1], others[:, 1])
-    squares: NDArray[np.float32] = across * across + down * down
-    return squares
 
 
 def _is_still(grey: NDArray[np.uint8], before: NDArray[np.uint8]) -> bool:
@@ -348,52 +312,3 @@ def _shared(
     """Where two views have the same tracks; -1 is none."""
     same, mine, theirs = np.intersect1d(tracks, earlier, return_indices=True)
     return mine[same >= 0], theirs[same >= 0]
-
-
-def _matches(
-    words: NDArray[np.uint8], earlier: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs whose descriptors are nearest by far, surest first, each point in one pair at most."""
-    import cv2
-
-    if not len(words) or len(earlier) < 2:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    far, nearest = cv2.batchDistance(words, earlier, cv2.CV_32S, normType=cv2.NORM_HAMMING, K=2)
-    mine = np.flatnonzero(far[:, 0] < _RATIO * far[:, 1])
-    mine = mine[np.argsort(far[mine, 0], kind="stable")]
-    order = np.sort(np.unique(nearest[mine, 0], return_index=True)[1])
-    return mine[order], nearest[mine[order], 0].astype(np.int64)
-
-
-def _verified(at: NDArray[np.float32], earlier: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which pairs, surest first, one camera motion explains; none if too few of them agree."""
-    import cv2
-
-    none = np.zeros(len(at), np.bool_)
-    if len(at) < _PLANE_LEAST:
-        return none
-    plane = _inliers(
-        cv2.findHomography, at, earlier, cv2.USAC_PROSAC, _PLANE_ERROR, None, 500, 0.99
-    )
-    agreed = np.count_nonzero(plane)
-    if agreed < 0.8 * len(at) and len(at) >= _EPIPOLAR_LEAST:
-        lines = _inliers(
-            cv2.findFundamentalMat, at, earlier, cv2.USAC_PROSAC, _EPIPOLAR_ERROR, 0.99, 500
-        )
-        explained = np.count_nonzero(lines)
-        if explained >= max(_EPIPOLAR_LEAST, _PARALLAX * agreed):
-            return lines
-    return plane if agreed >= _PLANE_LEAST else none
-
-
-def _inliers(fit: Any, at: NDArray[np.float32], *others: Any) -> NDArray[np.bool_]:
-    import cv2
-
-    try:
-        model, inliers = fit(at, *others)
-    except cv2.error:  # USAC asserts where every sample is degenerate
-        model = None
-    if model is None:
-        return np.zeros(len(at), np.bool_)
-    found: NDArray[np.bool_] = inliers.ravel() > 0
-    return found

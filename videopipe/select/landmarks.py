@@ -68,12 +68,13 @@ class Landmarks:
 
         Args:
             points: ``[T, H, W, 3]``, the 3-D point of every pixel, in one frame of reference.
-            confidence: ``[T, H, W]``, higher is surer.
+            confidence: ``[T, H, W]``, higher is surer. What is no number has no part in it.
         """
-        sure = (confidence >= np.percentile(confidence, percentile)) & (
-            confidence > confidence_floor
-        )
-        sure &= np.isfinite(points).all(-1)
+        known = np.isfinite(points).all(-1) & np.isfinite(confidence)
+        if not known.any():
+            return cls(np.zeros(len(points) + 1, np.int64), np.empty(0, np.int64))
+        least = np.percentile(confidence[known], percentile)
+        sure = known & (confidence >= least) & (confidence > confidence_floor)
         if not sure.any():
             return cls(np.zeros(len(points) + 1, np.int64), np.empty(0, np.int64))
         held = points[sure].astype(np.float32)
