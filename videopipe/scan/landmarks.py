@@ -117,28 +117,15 @@ class LandmarkTracker:
         Args:
             cuts: seconds at which a new shot begins; nothing is the same on both sides.
         """
-        rows = np.frombuffer(self._rows, np.int32).astype(np.int64)
+        rows = np.frombuffer(self._rows, np.int32)
         ends = np.frombuffer(self._ends, np.int64)
         tracks = self._joined(ends)
-        starts, counts = ends[rows], ends[rows + 1] - ends[rows]
-        frames = np.repeat(np.arange(len(rows)), counts)
-        place = np.arange(len(frames)) - np.repeat(np.cumsum(counts) - counts, counts)
         shots = np.searchsorted(np.sort(np.asarray(cuts, np.float64)), self._times, "right")
-        point = tracks[np.repeat(starts, counts) + place] * (len(cuts) + 1) + shots[frames]
-
-        _, point, seen = np.unique(point, return_inverse=True, return_counts=True)
-        is_lone = np.bincount(shots, minlength=len(cuts) + 1)[shots] == 1
-        counted = np.where(is_lone[frames], place < _LONE_LIMIT, seen[point] > 1)
-        frames, point = frames[counted], point[counted]
-        order = np.lexsort((point, -seen[point], frames))
-        frames, point = frames[order], point[order]
-        first = np.searchsorted(frames, np.arange(len(rows) + 1))
-        within = np.arange(len(frames)) - first[frames] < FRAME_LIMIT
-        frames, point = frames[within], point[within]
-        order = np.lexsort((point, frames))
-        return Landmarks(
-            np.searchsorted(frames, np.arange(len(rows) + 1)).astype(np.int64),
-            np.unique(point[order], return_inverse=True)[1].astype(np.int64),
+        return Landmarks.join(
+            [
+                _in_shot(tracks, ends, part)
+                for part in np.split(rows, np.flatnonzero(np.diff(shots)) + 1)
+            ]
         )
 
     def _corners(self, grey: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -200,16 +187,16 @@ class LandmarkTracker:
             gaps = (times[2:] - times[:-2]) / np.maximum(times[-1] - times[1:-1], 1e-9)
             del self._views[1 + int(gaps.argmin())]
 
-    def _joined(self, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _joined(self, ends: NDArray[np.int64]) -> NDArray[np.int32]:
         """The tracks of all rows, those that were found to be one under one number."""
         tracks = np.frombuffer(self._tracks, np.int32)
         joins = np.frombuffer(self._joins, np.int32).reshape(-1, 2)
-        row_of = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
         concerned = np.flatnonzero(np.isin(tracks, joins))
+        row_of = np.searchsorted(ends, concerned, "right") - 1
         rows: dict[int, set[int]] = {}
-        for track, row in zip(tracks[concerned].tolist(), row_of[concerned].tolist(), strict=True):
+        for track, row in zip(tracks[concerned].tolist(), row_of.tolist(), strict=True):
             rows.setdefault(track, set()).add(row)
-        root = np.arange(self._count)
+        root = np.arange(self._count, dtype=np.int32)
 
         def find(track: int) -> int:
             while root[track] != track:
@@ -226,6 +213,28 @@ class LandmarkTracker:
         for track in rows:
             root[track] = find(track)
         return root[tracks]
+
+
+def _in_shot(
+    tracks: NDArray[np.int32], ends: NDArray[np.int64], rows: NDArray[np.int32]
+) -> Landmarks:
+    """What the frames of a shot see, given the row of each."""
+    counts = ends[rows + 1] - ends[rows]
+    frames = np.repeat(np.arange(len(rows)), counts)
+    place = np.arange(len(frames)) - np.repeat(np.cumsum(counts) - counts, counts)
+    point = tracks[np.repeat(ends[rows], counts) + place]
+    _, point, seen = np.unique(point, return_inverse=True, return_counts=True)
+    counted = place < _LONE_LIMIT if len(rows) == 1 else seen[point] > 1
+    frames, point = frames[counted], point[counted]
+    order = np.lexsort((point, -seen[point], frames))
+    frames, point = frames[order], point[order]
+    within = _places(frames) < FRAME_LIMIT
+    frames, point = frames[within], point[within]
+    order = np.lexsort((point, frames))
+    return Landmarks(
+        np.searchsorted(frames, np.arange(len(rows) + 1)).astype(np.int64),
+        np.unique(point[order], return_inverse=True)[1].astype(np.int64),
+    )
 
 
 def _follow(view: _View, earlier: _View) -> None:
