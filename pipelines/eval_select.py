@@ -1,0 +1,228 @@
+"""Which selector shows what a question needs? Films with planted evidence, and no model.
+
+    python pipelines/eval_select.py [--cache build/eval_select] [--metric kfr] [--json FILE]
+    python pipelines/eval_select.py --clips FILES...
+
+The table has a row for each selector and a column for each kind of question and budget: the mean
+UKSS of the films of all seeds (geometric, none below 0.01), the best of a column marked with *.
+Then: the selector `auto` beside the best and beside uniform, and the share of the landmarks of the
+walks that chosen frames truly see, of what the best possible frames see. Films and what is measured
+of them stay in the folder of the cache, so that a second run takes seconds.
+
+With --clips: the landmarks that space-aware frames see of real videos, beside uniform ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from videopipe.evaluate.coverage import best_coverage
+from videopipe.evaluate.frame_metrics import frame_metrics, mean_ukss
+from videopipe.evaluate.planted import KINDS
+from videopipe.evaluate.planted_case import Case, planted_case
+from videopipe.media import probe, scan
+from videopipe.scan import find_cuts, measure
+from videopipe.scan.landmarks import LandmarkTracker
+from videopipe.select import Candidates, methods, select
+
+METRICS = ("ukss", "kfr", "shr", "bsr", "bds")
+SPACE = ("space-aware", "uniform", "auto")
+CLIP_BUDGETS = (4, 8, 16)
+PROOF_SECONDS = 20.0
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=Path, default=Path("build/eval_select"))
+    parser.add_argument("--seeds", type=int, default=4, help="films of each kind")
+    parser.add_argument("--types", nargs="+", choices=KINDS, default=KINDS, metavar="TYPE")
+    parser.add_argument("--budgets", nargs="+", type=int, default=(8, 16, 32, 64))
+    parser.add_argument("--metric", nargs="+", choices=METRICS, default=("ukss",))
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--clips", nargs="+", type=Path, help="real videos instead of films")
+    options = parser.parse_args()
+    if options.clips:
+        found = [row for path in options.clips for row in clip_rows(path)]
+        print_clips(found)
+    else:
+        cases = [
+            case(kind, seed, options) for kind in options.types for seed in range(options.seeds)
+        ]
+        found = [row for one in cases for row in case_rows(one, options.budgets)]
+        for metric in options.metric:
+            print_table(found, metric, options.types, options.budgets)
+        if "space" in options.types:
+            seen = [row for one in cases if one.truth for row in seen_rows(one, options.budgets)]
+            print_seen(seen, options.budgets)
+            found += seen
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def case(kind: Any, seed: int, options: argparse.Namespace) -> Case:
+    began = time.perf_counter()
+    made = planted_case(kind, seed, options.cache)
+    took = time.perf_counter() - began
+    if took > 2:
+        print(f"{kind} {seed}: made in {took:.1f} s", file=sys.stderr)
+    return made
+
+
+def choose(name: str, one: Case, k: int) -> Any:
+    params = {"question": one.question} if name == "auto" else {}
+    return select(name, one.candidates, k, **params)
+
+
+def case_rows(one: Case, budgets: Sequence[int]) -> list[Row]:
+    rows = []
+    for name in methods():
+        for k in budgets:
+            began = time.perf_counter()
+            chosen = choose(name, one, k)
+            took = time.perf_counter() - began
+            measured = frame_metrics(one.candidates.times[chosen], one.scenes)
+            figures = {metric: getattr(measured, metric) for metric in METRICS}
+            row = {"selector": name, "type": one.kind, "seed": one.seed, "budget": k}
+            rows.append(row | figures | {"seconds": round(took, 4)})
+    return rows
+
+
+def print_table(rows: list[Row], metric: str, types: Sequence[str], budgets: Sequence[int]) -> None:
+    mean: Callable[[list[float]], float] = mean_ukss if metric == "ukss" else np.mean
+    columns = [(kind, k) for kind in types for k in budgets]
+    table = {
+        name: [
+            mean(
+                [
+                    row[metric]
+                    for row in rows
+                    if (row["selector"], row["type"], row["budget"]) == (name, *column)
+                ]
+            )
+            for column in columns
+        ]
+        for name in methods()
+    }
+    best = np.max([*table.values()], axis=0)
+    films = len({(row["type"], row["seed"]) for row in rows}) // len(types)
+    print(f"\nmean {metric.upper()}, {films} films of each kind")
+    print(_line("", [f"{kind:<{6 * len(budgets)}}" for kind in types]))
+    print(_line("frames", [f"{k:6}" for _, k in columns]))
+    for name, values in table.items():
+        marks = [
+            "*" if value >= top - 5e-4 else " " for value, top in zip(values, best, strict=True)
+        ]
+        cells = [f"{value:5.3f}{mark}" for value, mark in zip(values, marks, strict=True)]
+        print(_line(name, cells))
+    if metric == "ukss":
+        auto, uniform = np.array(table["auto"]), np.array(table["uniform"])
+        print(_line("auto:best", [f"{share:5.3f} " for share in auto / best]))
+        print(_line("auto:unif", [f"{share:5.2f} " for share in auto / uniform]))
+        below = [
+            f"{kind} {k} ({share:.3f})"
+            for (kind, k), share in zip(columns, auto / best, strict=True)
+            if share < 0.98
+        ]
+        lost = [
+            f"{kind} {k}" for (kind, k), a, u in zip(columns, auto, uniform, strict=True) if a <= u
+        ]
+        print(f"auto is more than 2 % behind the best in: {', '.join(below) or 'no column'}")
+        print(f"auto does not beat uniform in: {', '.join(lost) or 'no column'}")
+
+
+def seen_rows(one: Case, budgets: Sequence[int]) -> list[Row]:
+    """The share of the true landmarks that is seen, of what the best frames see."""
+    assert one.truth is not None
+    rows = []
+    told = Candidates(one.candidates.times, landmarks=one.truth)
+    for k in budgets:
+        best = best_coverage(one.truth, k, PROOF_SECONDS)
+        chosen = {name: choose(name, one, k) for name in SPACE}
+        chosen["space-aware, told all"] = select("space-aware", told, k)
+        for name, indices in chosen.items():
+            seen = one.truth.seen(indices)
+            row = {"selector": name, "type": "space", "seed": one.seed, "budget": k}
+            rows.append(row | {"seen": seen, "best": best.points, "exact": best.exact})
+    return rows
+
+
+def print_seen(rows: list[Row], budgets: Sequence[int]) -> None:
+    names = list(dict.fromkeys(row["selector"] for row in rows))
+    print("\nlandmarks truly seen, of what the best frames see: mean (least)")
+    print(f"{'frames':22}" + "".join(f"{k:>16}" for k in budgets))
+    for name in names:
+        cells = []
+        for k in budgets:
+            mine = [row for row in rows if (row["selector"], row["budget"]) == (name, k)]
+            shares = [row["seen"] / row["best"] for row in mine]
+            cells.append(f"{np.mean(shares):8.3f} ({min(shares):.3f})")
+        print(f"{name:22}" + "".join(cells))
+    exact = sum(row["exact"] for row in rows)
+    print(
+        "the best is exact (integer programming)"
+        if exact == len(rows)
+        else f"the best is an upper bound in {len(rows) - exact} of {len(rows)} figures"
+    )
+
+
+def clip_rows(path: Path) -> list[Row]:
+    info = probe(path)
+    tracker = LandmarkTracker()
+
+    def watched() -> Any:
+        for batch in scan(info):
+            for at, frame in zip(batch.times.tolist(), batch.frames, strict=True):
+                tracker.add(at, frame)
+            yield batch
+
+    signals = measure(watched())
+    cuts = find_cuts(signals, info.keyframes)
+    landmarks = tracker.landmarks(cuts)
+    candidates = Candidates(signals.times, landmarks=landmarks, cuts=np.array(cuts))
+    total = len(np.unique(landmarks.ids))
+    return [
+        {
+            "clip": path.name,
+            "candidates": len(candidates),
+            "shots": len(cuts) + 1,
+            "landmarks": total,
+            "frames": k,
+            **{
+                name: landmarks.seen(select(name, candidates, k))
+                for name in ("space-aware", "uniform")
+            },
+            "best": best_coverage(landmarks, k, PROOF_SECONDS).points,
+        }
+        for k in CLIP_BUDGETS
+    ]
+
+
+def print_clips(rows: list[Row]) -> None:
+    print(
+        f"{'clip':26} {'candidates':>10} {'shots':>5} {'landmarks':>9} {'frames':>6} "
+        f"{'space-aware':>11} {'uniform':>7} {'best':>6} {'of best':>7} {'gain':>6}"
+    )
+    for row in rows:
+        best, aware, even = row["best"], row["space-aware"], row["uniform"]
+        print(
+            f"{row['clip'][:26]:26} {row['candidates']:10} {row['shots']:5} {row['landmarks']:9} "
+            f"{row['frames']:6} {aware:11} {even:7} {best:6.0f} {aware / max(best, 1):7.3f} "
+            f"{aware / max(even, 1):6.2f}"
+        )
+
+
+def _line(name: str, cells: Sequence[str]) -> str:
+    return f"{name:12}" + "".join(cells)
+
+
+if __name__ == "__main__":
+    main()
