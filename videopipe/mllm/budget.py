@@ -15,7 +15,7 @@ from typing import Any
 from videopipe.allocate import allocate
 from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm.pixels import Packing
-from videopipe.select.resolution import Footage, Sized, fit, spread
+from videopipe.select.resolution import FEWEST, Footage, Sized, fit, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,18 @@ def plan(
         for sized, count in zip(fitted, kept, strict=True)
     )
     return BudgetPlan(budget, method, tuple(clips))
+
+
+def most_frames(packing: Packing, budget: int, method: str = "auto", ratio: float = 4.0) -> int:
+    """How many frames can be shown within ``budget`` visual tokens, each by itself, 1 at least.
+
+    So that those that are selected are those that are shown.
+    """
+    if packing.family.any_size:
+        return max(1, budget // FEWEST)
+    if method == "none":
+        return max(1, budget // packing.tokens(1, *packing.size))
+    return max(1, min(int(budget * ratio) // packing.tokens(1, *packing.size), budget // FEWEST))
 
 
 def _kept(footage: Sequence[Footage], encoded: Sequence[int], most: int) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 from videopipe.compress import TokenMap, VisualTokens, compress, method
 from videopipe.errors import TimeLimit, VideopipeError
 from videopipe.mllm.adapter import VideoMLLM
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, plan, shares
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, most_frames, plan, shares
 from videopipe.mllm.prompt import VIDEO, Prompt, Shot, Video
 from videopipe.mllm.reply import Reply
 from videopipe.mllm.view import OnText, View, batch_of
@@ -52,6 +52,9 @@ class LocalViewer:
             made = plan(packing, footage, budget, compressor, ratio, **limits)
             beside = self._text_of_frames(made)
         return made
+
+    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
+        return most_frames(self.model.packing, budget, compressor, ratio)
 
     def _text_of_frames(self, made: BudgetPlan) -> int:
         """Tokens of a prompt of the planned frames alone that are not visual, at most."""

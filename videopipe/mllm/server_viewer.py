@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from videopipe.errors import ConfigError, VideopipeError
-from videopipe.mllm.budget import BudgetPlan, ClipPlan, plan
+from videopipe.mllm.budget import BudgetPlan, ClipPlan, most_frames, plan
 from videopipe.mllm.families import FAMILIES
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.reply import Reply
@@ -35,6 +35,9 @@ class ServerViewer:
                 "leave compress.method at auto."
             )
         return plan(_SERVED, footage, budget, "none")
+
+    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
+        return most_frames(_SERVED, budget, "none")
 
     def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
         return list(clip.sizes)

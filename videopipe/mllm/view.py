@@ -44,6 +44,9 @@ class Viewer(Protocol):
     ) -> BudgetPlan:
         """How ``footage`` is to be shown within ``budget`` visual tokens."""
 
+    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
+        """How many frames can be shown within ``budget`` visual tokens, each by itself."""
+
     def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
         """Height and width at which the frames of a planned clip are best decoded."""
 
