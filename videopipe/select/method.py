@@ -82,20 +82,27 @@ def choose(name: str, candidates: Candidates, k: int, **params: Any) -> Picks:
     return _completed(selector(candidates, k), candidates, k)
 
 
-def group(name: str, candidates: Candidates, picks: Picks) -> Selection:
+def group(
+    name: str, candidates: Candidates, picks: Picks, parts: Indices | None = None
+) -> Selection:
     """The chosen frames as clips: neighbours of one shot and one weight belong together.
 
     Where the method says which frames are one clip these stay together.
+
+    Args:
+        parts: ``[N]`` ascending, the part of the video that each candidate is in: all chosen frames
+            of a part that weigh the same are one clip, be they neighbours or not.
     """
     order = np.argsort(picks.indices)
     rows = picks.indices[order]
     weights = np.ones(len(rows)) if picks.weights is None else picks.weights[order]
-    times, shots = candidates.times[rows], candidates.shots()[rows]
-    apart = (np.diff(shots) != 0) | (np.diff(weights) != 0)
-    if picks.clips is None:
-        apart |= np.diff(times) > 1.5 * candidates.step
-    else:
+    times = candidates.times[rows]
+    apart = np.diff((candidates.shots() if parts is None else parts)[rows]) != 0
+    apart |= np.diff(weights) != 0
+    if picks.clips is not None:
         apart |= np.diff(picks.clips[order]) != 0
+    elif parts is None:
+        apart |= np.diff(times) > 1.5 * candidates.step
     parts = np.split(np.arange(len(rows)), np.flatnonzero(apart) + 1)
     scores = np.zeros(len(candidates)) if candidates.relevance is None else candidates.relevance
     clips = tuple(

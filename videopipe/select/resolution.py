@@ -20,6 +20,7 @@ from videopipe.select.selection import Selection
 
 FEWEST = 16  # tokens of a step in time below which frames are dropped instead
 _FILL = 0.9  # of the room, less is a waste of what the model may see
+_GROWTH = (1 / 8, 1 / 4)  # by which a clip may grow with what others leave, at first
 _BENT = 1.2  # an aspect ratio that is off by more is only taken where nothing else fills
 Demand = Literal["selector", "even", "distortion"]
 _Cells = tuple[int, int]
@@ -147,12 +148,15 @@ def fit(footage: Sequence[Footage], room: int, grid: Grid, fill: float = 1.0) ->
 
     fitted = [sized(at, own) for at, own in enumerate(rooms)]
     left = room - sum(clip.tokens for clip in fitted)
-    # What rounding left over goes to the clips that matter: the heaviest first.
-    for at in sorted(range(len(footage)), key=lambda at: (-footage[at].weight, at)):
-        own = min(fitted[at].tokens + left, most[at])
-        if own > fitted[at].tokens and (more := sized(at, own)).tokens > fitted[at].tokens:
-            left -= more.tokens - fitted[at].tokens
-            fitted[at] = more
+    # What rounding left over goes to the clips that matter, the heaviest first; a little to each.
+    by_weight = sorted(range(len(footage)), key=lambda at: (-footage[at].weight, at))
+    for growth in (*_GROWTH, math.inf):
+        for at in by_weight:
+            held = fitted[at].tokens
+            own = min(held + min(left, growth * held), most[at])
+            if own > held and (more := sized(at, int(own))).tokens > held:
+                left -= more.tokens - held
+                fitted[at] = more
     return fitted
 
 
