@@ -5,7 +5,7 @@
 
 One hour and ten hours at one frame a second to 64 frames, on rendered signals: 768-d float16
 features that follow shots (a frame and the next have a cosine of 0.9), a relevance curve in 0-1
-with peaks and noise, and 5,000 landmarks for each hour, of which a frame sees 150 to 300 and which
+with peaks and noise, and 5,000 landmarks for each hour, of which one sees some 150-300 and which
 the camera comes back to. The plain side is pipelines/_select_plain.py.
 
 Each side of each selector is a fresh process; the sides take turns, the libraries are imported and
