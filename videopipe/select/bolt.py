@@ -17,8 +17,9 @@ from videopipe.select.selection import Picks
 class Bolt:
     """BOLT (CVPR 2025): frames at even steps of the cumulated relevance to a power.
 
-    ``power`` -1 is none. A frame that several steps fall on is taken once, and the other frames are
-    sampled without it, until none repeats (the released code returns the same frame several times).
+    ``power`` -1 is none. Steps that fall on a frame that is taken already are taken again over the
+    frames that are not, until all are different (the released code returns the same frame several
+    times).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"relevance"})
@@ -35,17 +36,14 @@ class Bolt:
 
 
 def _sampled(mass: Floats, k: int) -> Indices:
-    """Up to ``k`` positions, each once: those that would repeat, then the others."""
-    mass, sure = mass.copy(), np.empty(0, np.int64)
-    while len(sure) < k and mass.any():
-        steps = k - len(sure)
+    """Up to ``k`` positions, each once."""
+    mass, taken = mass.copy(), np.empty(0, np.int64)
+    while len(taken) < k and mass.any():
+        steps = k - len(taken)
         # As released, from 1/n to 1 - 1/n; that would be one place for two frames.
         even = (np.arange(steps) + 0.5) / steps
         places = np.linspace(1 / steps, 1 - 1 / steps, steps) if steps > 2 else even
         found = np.searchsorted(np.cumsum(mass / mass.sum()), places)
-        found, times = np.unique(np.minimum(found, len(mass) - 1), return_counts=True)
-        if (times == 1).all():
-            return np.concatenate([sure, found])
-        sure = np.concatenate([sure, found[times > 1]])
-        mass[sure] = 0
-    return sure
+        taken = np.concatenate([taken, np.unique(np.minimum(found, len(mass) - 1))])
+        mass[taken] = 0
+    return taken

@@ -89,7 +89,7 @@ class Focus:
         chosen: list[Indices] = []
         for start, end in pairwise(edges.tolist()):
             middle = (start + end - 1) // 2
-            others = np.setdiff1d(np.arange(start, end), middle)
+            others = np.delete(np.arange(start, end), middle - start)
             number = min(self.extra_samples_per_region, len(others))
             chosen += [np.array([middle]), rng.choice(others, number, replace=False)]
         return np.concatenate(chosen)
@@ -123,8 +123,9 @@ class Focus:
             rows = np.arange(edges[arm], edges[arm + 1])
             number = min(len(rows), max(1, round(len(rows) * step / self.fine_every_sec)))
             even = max(1, round(number * self.fine_uniform_ratio))
-            chosen.append(rows[np.arange(even) * len(rows) // even])
-            others = np.setdiff1d(rows, chosen[-1])
+            places = np.arange(even) * len(rows) // even
+            chosen.append(rows[places])
+            others = np.delete(rows, places)
             chosen.append(rng.choice(others, min(number - even, len(others)), replace=False))
         return np.unique(np.concatenate(chosen))
 

@@ -121,54 +121,50 @@ class Mdp3:
 class _Factor:
     """The Cholesky factor of the kernel of what is chosen, and its rows for other frames.
 
-    A row is brought up to date only when it is asked for, from where it was left.
+    A row is brought up to date only when it is asked for, from where it was left. The inverse of
+    the factor is kept as well: many small triangular systems are slower than one product.
     """
 
     def __init__(self, features: NDArray[Any], kernel: Kernel, whole: float, most: int) -> None:
-        self._features, self._kernel, self._whole = features, kernel, whole
-        self._vectors = np.empty(features.shape, np.float32)
-        self._ready = np.zeros(len(features), bool)
+        self._features, self._kernel = features, kernel
         self._rows = np.zeros((len(features), most))
+        self._left = np.full(len(features), whole)
         self._done = np.zeros(len(features), np.int64)
+        self._factor, self._inverse = np.zeros((most, most)), np.zeros((most, most))
+        self._vectors = np.empty((most, features.shape[1]))
+        self._known = 0
 
     def pivots(self, rows: Indices, chosen: Indices) -> Floats:
         """What of each of ``rows`` is not explained by ``chosen``, ``[R]``."""
-        for n in range(len(chosen)):  # those that are chosen must know those before them
-            if self._done[chosen[n]] < n:
-                self._update(chosen[n : n + 1], chosen[:n])
-        for done in np.unique(self._done[rows]).tolist():
-            self._update(rows[self._done[rows] == done], chosen)
-        left: Floats = self._whole - (self._rows[rows, : len(chosen)] ** 2).sum(1)
-        return left
+        for n in range(self._known, len(chosen)):
+            self._learn(chosen[n : n + 1], n)
+        self._update(rows, len(chosen))
+        return self._left[rows]
 
     def diagonal(self, n: int, chosen: Indices) -> float:
         """The square of the diagonal of the ``n``-th frame chosen."""
+        if n < self._known:
+            return float(self._factor[n, n] ** 2)
         return float(max(self.pivots(chosen[n : n + 1], chosen[:n])[0], _LEAST))
 
-    def _update(self, rows: Indices, chosen: Indices) -> None:
-        """Bring ``rows``, all left at the same frame, up to date."""
-        from scipy.linalg import solve_triangular
+    def _learn(self, frame: Indices, n: int) -> None:
+        """The ``n``-th row of the factor and of its inverse."""
+        self._update(frame, n)
+        row, pivot = self._rows[frame[0], :n], np.sqrt(max(self._left[frame[0]], _LEAST))
+        self._factor[n, :n], self._factor[n, n] = row, pivot
+        self._inverse[n, :n] = -(row @ self._inverse[:n, :n]) / pivot
+        self._inverse[n, n] = 1 / pivot
+        self._vectors[n] = unit(self._features[frame])[0]
+        self._known = n + 1
 
-        start, end = int(self._done[rows[0]]), len(chosen)
-        if start >= end:
-            return
-        new = chosen[start:]
-        cosines = self._unit(rows) @ self._unit(new).T
-        block = self._kernel(cosines.astype(np.float64))
-        before = self._rows[new, :start]
-        block -= self._rows[rows, :start] @ before.T
-        corner = np.tril(self._rows[new, start:end], -1)
-        spare = self._whole - (before**2).sum(1) - (corner**2).sum(1)
-        np.fill_diagonal(corner, np.sqrt(np.maximum(spare, _LEAST)))
-        if end - start == 1:
-            self._rows[rows, start] = block[:, 0] / corner[0, 0]
-        else:
-            self._rows[rows, start:end] = solve_triangular(corner, block.T, lower=True).T
-        self._done[rows] = end
-
-    def _unit(self, rows: Indices) -> NDArray[np.float32]:
-        fresh = rows[~self._ready[rows]]
-        if len(fresh):
-            self._vectors[fresh] = unit(self._features[fresh])
-            self._ready[fresh] = True
-        return self._vectors[rows]
+    def _update(self, rows: Indices, end: int) -> None:
+        """Bring ``rows`` up to date with the first ``end`` frames chosen."""
+        done = self._done[rows]
+        for start in np.unique(done[done < end]).tolist():
+            some = rows[done == start]
+            block = self._kernel(unit(self._features[some]) @ self._vectors[start:end].T)
+            block -= self._rows[some, :start] @ self._factor[start:end, :start].T
+            block = block @ self._inverse[start:end, start:end].T
+            self._rows[some, start:end] = block
+            self._left[some] -= (block**2).sum(1)
+            self._done[some] = end
