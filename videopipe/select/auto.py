@@ -15,13 +15,14 @@ from videopipe.select.question import Asks, asks_about
 from videopipe.select.selection import Picks
 from videopipe.select.space_aware import cover
 
-_SIGMA = 1.4826  # of the median absolute deviation, to a standard deviation
-_STANDS_OUT = 6.0  # deviations by which the best frame is above what is usual
-_USUAL = 4.0  # deviations below which a frame is as any other
+_SURE = 4.0  # deviations above the usual from which a frame is no chance
+_LIKELY = 2.0  # and from which it may be the edge of something
 _RISE = 0.35  # of the way from the usual to the best, below which a frame is no evidence
 _GAP = 2  # samples below it that do not end a stretch
+_STRONG = 0.7  # of the best stretch, from which one has frames of its own
 _BELIEF = 3.0  # power of its strength by which a weaker stretch gets less
-_OVERVIEW = 16  # one frame in so many is for the overview, whatever stands out
+_OVERVIEW = 32  # one frame in so many is for the overview, whatever stands out
+_TENTH, _FOUR_TENTHS = 1.2816, 0.2533  # quantiles of a normal distribution, in deviations
 _SMALL = 1 / 4  # weight of such a frame: half of the height and width
 
 
@@ -38,13 +39,14 @@ class Stretch(NamedTuple):
 class Auto:
     """The selector of videopipe: it chooses by what is asked, and by whether anything stands out.
 
-    - Where stretches of the video stand out in relevance, each gets frames by the root of its
-      length, between an equal and a proportional share, and fewer the weaker it is; a sixteenth of
-      the frames, in low resolution, is an even overview of the rest.
+    - Where stretches of the video stand out in relevance, each that is about as strong as the best
+      gets a frame, and more by the root of its length, between an equal and a proportional share;
+      then come their edges and what else is relevant. One frame in 32, in low resolution, is for an
+      even overview of the rest, and so are all that are left over.
     - Where the question is about space or layout, the frames that see most landmarks together; half
       of them where something stands out as well.
-    - Where it is about the whole video, or nothing stands out, every shot is seen, and long ones
-      several times.
+    - Where it is about the whole video every shot is seen, and long ones several times; so it is
+      with half of the frames where nothing stands out, and the others are the most relevant.
 
     ``question`` decides what is asked; ``asks`` where that is known.
     """
@@ -63,32 +65,50 @@ class Auto:
             rows, weights, why = _covering(candidates, found, k)
         elif found:
             rows, weights, why = _focused(candidates, found, k)
-        else:
+        elif asks == "overview" or candidates.relevance is None or not np.ptp(candidates.scores):
             rows, why = overview(candidates, k), "an even overview of the shots"
             weights = np.ones(len(rows))
-            if asks != "overview":
-                why = f"nothing stands out: {why}"
+        else:
+            best = np.argsort(-candidates.scores, kind="stable")[: k // 2]
+            rows = fill(np.union1d(best, overview(candidates, k - k // 2)), candidates.times, k)
+            weights = np.ones(k)
+            why = "nothing stands out: the most relevant frames, and an even overview of the shots"
         return Picks(rows, weights, why=(why,))
+
+
+class Usual(NamedTuple):
+    """What relevance is where nothing is: its level and its spread (a standard deviation)."""
+
+    level: float
+    spread: float
+
+
+def usual(relevance: Floats) -> Usual:
+    """Of the lower part of the values, which evidence in up to half of the video does not move."""
+    low, high = np.quantile(relevance, (0.1, 0.4))
+    spread = float(high - low) / (_TENTH - _FOUR_TENTHS)
+    return Usual(float(high) + _FOUR_TENTHS * spread, spread)
 
 
 def stretches(relevance: Floats | None) -> list[Stretch]:
     """Where the relevance stands out from what is usual in this video, in order of time.
 
-    The usual and its spread are the median and the median absolute deviation, which evidence in
-    less than half of the video does not move.
+    The strength of a stretch is its best mean of three neighbours: a single frame may be a chance.
     """
-    if relevance is None:
+    if relevance is None or relevance.max() <= relevance.min():
         return []
-    usual = float(np.median(relevance))
-    spread = _SIGMA * float(np.median(np.abs(relevance - usual)))
-    rise = float(relevance.max()) - usual
-    if rise <= max(_STANDS_OUT * spread, 1e-9):
+    level, spread = usual(relevance)
+    rise = float(relevance.max()) - level
+    above = np.flatnonzero(relevance >= level + max(_SURE * spread, _RISE * rise))
+    if not len(above):
         return []
-    above = np.flatnonzero(relevance >= usual + max(_USUAL * spread, _RISE * rise))
+    padded = np.concatenate([relevance[:1], relevance, relevance[-1:]])
+    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3 - level
     parts = np.split(above, np.flatnonzero(np.diff(above) > _GAP + 1) + 1)
+    best = [max(float(smooth[part].max()), 1e-9) for part in parts]
     return [
-        Stretch(int(part[0]), int(part[-1]) + 1, float((relevance[part].max() - usual) / rise))
-        for part in parts
+        Stretch(int(part[0]), int(part[-1]) + 1, value / max(best))
+        for part, value in zip(parts, best, strict=True)
     ]
 
 
@@ -102,30 +122,41 @@ def overview(candidates: Candidates, k: int) -> Indices:
         return np.concatenate(
             [s + evenly(n, c) for s, n, c in zip(starts, lengths, counts, strict=True)]
         )
+    # From each of k windows the longest shot not seen yet, then the longest of the others.
     rows, shown = [], np.zeros(len(lengths), bool)
     for window in np.array_split(np.arange(len(shots)), k):
         here = np.unique(shots[window])
-        fresh = here[~shown[here]]
-        shot = (fresh if len(fresh) else here)[lengths[fresh if len(fresh) else here].argmax()]
-        inside = window[shots[window] == shot]
-        rows.append(inside[len(inside) // 2])
-        shown[shot] = True
-    return np.array(rows, dtype=np.int64)
+        if len(fresh := here[~shown[here]]):
+            shot = fresh[lengths[fresh].argmax()]
+            inside = window[shots[window] == shot]
+            rows.append(int(inside[len(inside) // 2]))
+            shown[shot] = True
+    unseen = np.flatnonzero(~shown)
+    longest = unseen[np.argsort(-lengths[unseen], kind="stable")[: k - len(rows)]]
+    return np.concatenate([rows, starts[longest] + lengths[longest] // 2]).astype(np.int64)
 
 
 def _focused(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Indices, Floats, str]:
     """Most frames in the stretches that stand out, the others over the rest of the video."""
-    lengths = np.array([end - start for start, end, _ in found])
-    worth = np.sqrt(lengths) * np.array([stretch.strength for stretch in found]) ** _BELIEF
-    counts = allocate(worth, k - k // _OVERVIEW, cap=lengths)
+    most = k - k // _OVERVIEW
+    strong = sorted((s for s in found if s.strength >= _STRONG), key=lambda s: -s.strength)[:most]
+    lengths = np.array([end - start for start, end, _ in strong])
+    worth = np.sqrt(lengths) * np.array([stretch.strength for stretch in strong]) ** _BELIEF
+    counts = allocate(worth, most, floor=1, cap=lengths)
     own = np.concatenate(
-        [s.start + evenly(n, c) for s, n, c in zip(found, lengths, counts, strict=True)]
+        [s.start + evenly(n, c) for s, n, c in zip(strong, lengths, counts, strict=True)]
     )
+    # Where all of them are seen: their edges, and what else may be something.
+    scores = candidates.scores
+    level, spread = usual(scores)
+    rest = np.setdiff1d(np.flatnonzero(scores > level + _LIKELY * spread), own)
+    more = rest[np.argsort(-scores[rest], kind="stable")[: most - len(own)]]
+    own = np.concatenate([own, more])
     rows = fill(own, candidates.times, k)
     weights = np.where(np.isin(rows, own), 1.0, _SMALL)
-    held = int((counts > 0).sum())
-    plural = "es hold" if held > 1 else " holds"
-    return rows, weights, f"{held} relevant stretch{plural} {len(own)} of {k} frames"
+    plural = "es hold" if len(strong) > 1 else " holds"
+    why = f"{len(strong)} relevant stretch{plural} {int(counts.sum())} of {k} frames"
+    return rows, weights, f"{why}, what is around {len(more)}" if len(more) else why
 
 
 def _covering(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Indices, Floats, str]:
