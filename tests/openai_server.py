@@ -11,6 +11,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import subprocess
 import sys
 import urllib.request
@@ -47,6 +48,11 @@ class Behaviour:
     finish: str = "stop"
     usage: bool = True
     unfit: list[str] = field(default_factory=list)  # parameters that are refused
+    refusal: int = 400  # the status with which these are refused
+    thoughts: str | None = None  # told before the answer, apart from it
+    closing: bool = True  # the token that ends them is told as well
+    # Of each token, thoughts and all, what it might have been and how likely; told when asked for.
+    likely: list[dict[str, float]] = field(default_factory=list)
     together: int = 0  # requests wait for so many others before they are answered
 
 
@@ -146,7 +152,7 @@ class _Service:
         for name in behaviour.unfit:
             if name in body:
                 other = "; use 'max_completion_tokens' instead" if name == "max_tokens" else ""
-                return self.error(400, f"Unsupported parameter: '{name}'{other}.")
+                return self.error(behaviour.refusal, f"Unsupported parameter: '{name}'{other}.")
         if behaviour.raw is not None:
             return web.Response(text=behaviour.raw)
         if behaviour.hang or (behaviour.hang_for and behaviour.hang_for in " ".join(texts)):
@@ -158,17 +164,36 @@ class _Service:
             await asyncio.sleep(0.3)
         said = texts[-1] if behaviour.echo else behaviour.answer or _sentence(parts)
         if behaviour.document or not body.get("stream"):
-            return web.json_response(self.whole(said))
-        wants_usage = "include_usage" in body.get("stream_options", {})
-        return await self.stream(request, said, wants_usage)
+            return web.json_response(self.whole(said, body))
+        return await self.stream(request, said, body)
 
-    def whole(self, said: str) -> dict[str, Any]:
+    def whole(self, said: str, body: dict[str, Any]) -> dict[str, Any]:
         message = {"role": "assistant", "content": said}
+        thoughts = self.thoughts()
+        if thoughts:
+            message["reasoning_content"] = self.behaviour.thoughts or ""
+        told = enumerate([*thoughts, *_pieces(said)])
+        scores = [entry for place, piece in told for entry in self.scores(place, piece, body)]
         choice = {"index": 0, "message": message, "finish_reason": self.behaviour.finish}
+        choice |= {"logprobs": {"content": scores}} if scores else {}
         usage = {"usage": _usage(len(said.split()))} if self.behaviour.usage else {}
         return {"object": "chat.completion", "choices": [choice]} | usage
 
-    async def stream(self, request: Any, said: str, wants_usage: bool) -> Any:
+    def thoughts(self) -> list[str]:
+        if self.behaviour.thoughts is None:
+            return []
+        return [*_pieces(self.behaviour.thoughts), *["</think>"] * self.behaviour.closing]
+
+    def scores(self, place: int, piece: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        likely = self.behaviour.likely
+        if not body.get("logprobs") or place >= len(likely):
+            return []
+        others = [{"token": t, "logprob": math.log(p)} for t, p in likely[place].items()]
+        others = sorted(others, key=lambda other: -float(other["logprob"]))
+        most = body.get("top_logprobs", 0)
+        return [{"token": piece, "logprob": -0.1, "top_logprobs": others[:most]}]
+
+    async def stream(self, request: Any, said: str, body: dict[str, Any]) -> Any:
         from aiohttp import web
 
         behaviour = self.behaviour
@@ -186,10 +211,12 @@ class _Service:
                 await response.write(data[begin : begin + step])
                 await asyncio.sleep(0.001 if behaviour.slice else 0)
 
-        words = said.split(" ")
-        pieces: Iterator[str] = iter(
-            [word + " " * (place < len(words)) for place, word in enumerate(words, 1)]
-        )
+        thoughts = self.thoughts()
+        for place, piece in enumerate(thoughts):
+            scored = {"logprobs": {"content": self.scores(place, piece, body)}}
+            delta = {} if piece == "</think>" else {"reasoning_content": piece}
+            await send({"choices": [{"index": 0, "delta": delta} | scored]})
+        pieces: Iterator[str] = iter(_pieces(said))
         if behaviour.endless is not None:
             pieces = (behaviour.endless.replace("{n}", str(n)) for n in count())
         await send({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
@@ -201,15 +228,22 @@ class _Service:
             if told == 2 and errs:
                 await send({"error": {"message": "the engine died", "code": 500}})
                 return response
-            await send({"choices": [{"index": 0, "delta": {"content": piece}}]})
+            entries = self.scores(len(thoughts) + told, piece, body)
+            scored = {"logprobs": {"content": entries}} if entries else {}
+            await send({"choices": [{"index": 0, "delta": {"content": piece}} | scored]})
             told += 1
             await asyncio.sleep(behaviour.delay)
         ended = {"index": 0, "delta": {}, "finish_reason": behaviour.finish}
         await send({"choices": [ended]})
-        if behaviour.usage and wants_usage:
+        if behaviour.usage and "include_usage" in body.get("stream_options", {}):
             await send({"choices": [], "usage": _usage(told)})
         await send("[DONE]")
         return response
+
+
+def _pieces(said: str) -> list[str]:
+    words = said.split(" ")
+    return [word + " " * (place < len(words)) for place, word in enumerate(words, 1)]
 
 
 def _usage(tokens: int) -> dict[str, int]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videopipe.mllm.guards import RepetitionStop
+from videopipe.mllm.options import Opening, ServedToken, named, shares
 from videopipe.mllm.reply import Reply, StoppedBy
 
 if TYPE_CHECKING:
@@ -57,22 +61,29 @@ def safe(text: str, key: str | None = None) -> str:
 class Answer:
     """What a server has said so far to one request; the seconds count from ``began``.
 
-    ``on_text`` gets each piece of text as it comes.
+    ``on_text`` gets each piece of text as it comes; ``options`` are what the answer may begin with.
     """
 
-    def __init__(self, began: float, on_text: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        began: float,
+        on_text: Callable[[str], None] | None,
+        options: Sequence[str] = (),
+    ) -> None:
         self.text = ""
-        self._began, self._on_text = began, on_text
+        self.cut_by: StoppedBy | None = None
+        self._began, self._on_text, self._options = began, on_text, options
+        self._opening, self._thinks = Opening(), False
+        self._begins: ServedToken | None = None
         self._pieces = 0
         self._chosen = self._loops = False
         self._finish: str | None = None
         self._usage: dict[str, Any] = {}
         self._first: float | None = None
 
-    def reply(self, stopped_by: StoppedBy | None = None) -> Reply:
-        """What was said, cut off by ``stopped_by`` or ended as the server tells."""
-        if stopped_by is None and self._loops:
-            stopped_by = "repetition"
+    def reply(self) -> Reply:
+        """What was said, cut off by ``cut_by`` or ended as the server tells."""
+        stopped_by = self.cut_by or ("repetition" if self._loops else None)
         tokens = self._usage.get("completion_tokens")
         prompt_tokens = self._usage.get("prompt_tokens")
         return Reply(
@@ -82,7 +93,16 @@ class Answer:
             prompt_tokens=prompt_tokens if isinstance(prompt_tokens, int) else None,
             first_token_seconds=self._first,
             seconds=perf_counter() - self._began,
+            margin=None if self._begins is None else self._begins.margin(self._options),
         )
+
+    def chances(self) -> NDArray[np.float64]:
+        """The probability that the answer begins with each option; these sum to 1.
+
+        A server that does not tell is sure of the option that it named.
+        """
+        told = None if self._begins is None else self._begins.chances(self._options)
+        return named(self.text, self._options) if told is None else shares(told)
 
     async def read(self, response: ClientResponse) -> None:
         """Read events as they come, or one JSON document, up to the end or to a loop of words.
@@ -126,7 +146,10 @@ class Answer:
         if finish == "content_filter":
             raise Fault("withheld its answer (content_filter)")
         self._finish = finish or self._finish
-        text = _mapping(choice.get("delta") or choice.get("message")).get("content")
+        piece = _mapping(choice.get("delta") or choice.get("message"))
+        text = piece.get("content")
+        if self._options:
+            self._listen(piece, _mapping(choice.get("logprobs")).get("content"))
         if isinstance(text, str) and text:
             if self._first is None:
                 self._first = perf_counter() - self._began
@@ -135,6 +158,20 @@ class Answer:
             self.text += text
             if self._on_text is not None:
                 self._on_text(text)
+
+    def _listen(self, piece: dict[str, Any], tokens: Any) -> None:
+        """Note the token with which the answer begins; thoughts may come apart from it."""
+        if piece.get("reasoning_content") or piece.get("reasoning"):
+            self._opening.hear("<think>")
+            self._thinks = True
+        elif self._thinks and piece.get("content"):
+            self._opening.hear("</think>")
+            self._thinks = False
+        for entry in tokens if isinstance(tokens, list) else ():
+            token = ServedToken(_mapping(entry))
+            if self._opening.awaits:
+                self._begins = token
+            self._opening.hear(token.text)
 
 
 async def _lines(response: ClientResponse) -> AsyncIterator[str]:

@@ -10,13 +10,15 @@ One model belongs to one thread at a time: transformers keeps state on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from transformers import StoppingCriteria, TextStreamer
+from transformers import LogitsProcessorList
 
 from videopipe.compress import TokenMap, VisualTokens
 from videopipe.errors import ModelError
@@ -24,16 +26,18 @@ from videopipe.mllm.checkpoint import Checkpoint, load_checkpoint
 from videopipe.mllm.encoder import Encoder
 from videopipe.mllm.families import family_of
 from videopipe.mllm.files import quiet
+from videopipe.mllm.listeners import FirstToken, OnText, Streamer
+from videopipe.mllm.options import shares
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.prompt import Prompt, PromptWriter, Shot
 from videopipe.mllm.reply import Reply
+from videopipe.mllm.scores import OptionScores, chances, spellings
 from videopipe.mllm.sequence import Sequenced, batch, sequence
 from videopipe.mllm.stopping import Guards
 from videopipe.types import FrameBatch
 
 Clips = VisualTokens | Sequence[VisualTokens]
 Maps = TokenMap | Sequence[TokenMap | None] | None
-OnText = Callable[[str], None]
 _TAG_TOKENS = 16  # in which a tag and a line break are written at most
 
 
@@ -166,6 +170,7 @@ class VideoMLLM:
         max_new_tokens: int = 512,
         time_limit_seconds: float = 300.0,
         on_text: OnText | None = None,
+        options: Sequence[str] = (),
     ) -> Reply:
         """Answer one prompt, greedily.
 
@@ -178,16 +183,19 @@ class VideoMLLM:
             max_new_tokens: length of the reply at most.
             time_limit_seconds: the reply is cut off then.
             on_text: told each piece of text as it comes.
+            options: the letters that the prompt may be answered with, for the margin of the reply;
+                by the scores from which its tokens are taken.
 
         Where the prompt ends within the model's thoughts the text begins with ``<think>``.
 
         Raises:
-            ValueError: maps or places in the prompt that do not fit the clips.
+            ValueError: maps or places in the prompt that do not fit the clips, or an option that is
+                not one token.
             ModelError: out of memory, or a sequence longer than the model takes.
         """
-        streamer = _Streamer(self.tokenizer, on_text) if on_text else None
+        streamer = Streamer(self.tokenizer, on_text) if on_text else None
         row = self._sequenced(prompt, tokens, token_map, system)
-        return self._generate([row], max_new_tokens, time_limit_seconds, streamer)[0]
+        return self._generate([row], max_new_tokens, time_limit_seconds, streamer, options)[0]
 
     def generate_batch(
         self,
@@ -198,25 +206,77 @@ class VideoMLLM:
         system: str | None = None,
         max_new_tokens: int = 512,
         time_limit_seconds: float = 300.0,
+        options: Sequence[str] = (),
     ) -> list[Reply]:
         """Answer several prompts at once; the time limit is for all of them.
 
         Raises:
             ValueError, ModelError: as :meth:`generate` does.
         """
+        rows = self._rows(prompts, tokens, token_maps, system)
+        if not rows:
+            return []
+        return self._generate(rows, max_new_tokens, time_limit_seconds, None, options)
+
+    @torch.inference_mode()
+    def choose(
+        self,
+        prompts: Sequence[Prompt],
+        tokens: Sequence[Clips],
+        token_maps: Sequence[Maps],
+        options: Sequence[str],
+        *,
+        system: str | None = None,
+    ) -> NDArray[np.float64]:
+        """The probability that the reply to a prompt begins with each of ``options``.
+
+        All prompts are read at once, and none is answered. As in QuoTA (arXiv 2503.08689), of the
+        whole vocabulary at the last token; summed over the tokens that spell an option, with a
+        space before it or without, and shared out among the options. Thoughts that a prompt opens
+        are closed first, empty.
+
+        Returns:
+            ``[prompts, options]``; each row sums to 1, and is even where no option is likely.
+
+        Raises:
+            ValueError, ModelError: as :meth:`generate` does.
+        """
+        spelled = spellings(self.tokenizer, options)
+        rows = self._rows(prompts, tokens, token_maps, system, thinks=False)
+        if not rows:
+            return np.empty((0, len(options)))
+        self._check_lengths(rows, 1)
+        with _memory(self.name), quiet():
+            # Logits of all tokens would be many times the features.
+            states = self.model.model(**self._batch(rows), use_cache=False, return_dict=True)[0]
+            logits = cast(Any, self.model).get_output_embeddings()(states[:, -1])
+            return shares(chances(logits, spelled))
+
+    def _rows(
+        self,
+        prompts: Sequence[Prompt],
+        tokens: Sequence[Clips],
+        token_maps: Sequence[Maps],
+        system: str | None,
+        thinks: bool = True,
+    ) -> list[Sequenced]:
         if not len(prompts) == len(tokens) == len(token_maps):
             raise ValueError(
                 f"{len(prompts)} prompts were given tokens for {len(tokens)} "
                 f"and maps for {len(token_maps)}"
             )
-        rows = [
-            self._sequenced(prompt, clips, maps, system)
+        return [
+            self._sequenced(prompt, clips, maps, system, thinks)
             for prompt, clips, maps in zip(prompts, tokens, token_maps, strict=True)
         ]
-        return self._generate(rows, max_new_tokens, time_limit_seconds, None) if rows else []
 
     def _sequenced(
-        self, prompt: Prompt, tokens: Clips, token_map: Maps, system: str | None
+        self,
+        prompt: Prompt,
+        tokens: Clips,
+        token_map: Maps,
+        system: str | None,
+        thinks: bool = True,
     ) -> Sequenced:
         clips = [tokens] if isinstance(tokens, VisualTokens) else list(tokens)
         if token_map is None or isinstance(token_map, TokenMap):
@@ -229,6 +289,8 @@ class VideoMLLM:
             if rows is not None and rows.tokens_in != len(clip):
                 raise ValueError(f"{rows!r} is not a map of {clip!r}")
         ids = self.writer.write(prompt, [self._shot(clip) for clip in clips], system)
+        if not thinks:
+            ids = self._thought(ids)
         return sequence(
             self.model,
             self.family,
@@ -256,10 +318,20 @@ class VideoMLLM:
         apart = float(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 1.0
         return apart * self.packing.step
 
-    def _opening(self, row: Sequenced) -> str:
+    def _opening(self, ids: Sequence[int]) -> str:
         """The tag of the thoughts that the prompt has opened already, with which a reply begins."""
-        end = str(self.tokenizer.decode(row.ids[-_TAG_TOKENS:].tolist()))
+        end = str(self.tokenizer.decode(list(ids[-_TAG_TOKENS:])))
         return "<think>\n" if end.rstrip().endswith("<think>") else ""
+
+    def _thought(self, ids: list[int]) -> list[int]:
+        """A prompt with the thoughts that it opens closed, as templates write empty ones."""
+        if not self._opening(ids):
+            return ids
+        end = len(ids)
+        while not str(self.tokenizer.decode(ids[end - 1 : end])).strip():
+            end -= 1
+        closing = self.tokenizer("\n\n</think>\n\n", add_special_tokens=False)["input_ids"]
+        return [*ids[:end], *closing]
 
     def _batch(self, rows: Sequence[Sequenced]) -> dict[str, Any]:
         pad = self.tokenizer.pad_token_id
@@ -273,13 +345,15 @@ class VideoMLLM:
         rows: Sequence[Sequenced],
         max_new_tokens: int,
         time_limit_seconds: float,
-        streamer: _Streamer | None,
+        streamer: Streamer | None,
+        options: Sequence[str],
     ) -> list[Reply]:
         began = time.monotonic()
-        for row in rows:
-            visual = int(row.kinds.count_nonzero())
-            end = int(row.positions.max()) + 1
-            self.check_length(len(row.ids) - visual, visual, end, max_new_tokens)
+        self._check_lengths(rows, max_new_tokens)
+        openings = [self._opening(row.ids.tolist()) for row in rows]
+        scores = OptionScores(
+            spellings(self.tokenizer, options), openings, lambda i: str(self.tokenizer.decode([i]))
+        )
         inputs = self._batch(rows)
         longest = inputs["input_ids"].shape[1]
         settings = self.model.generation_config
@@ -292,7 +366,7 @@ class VideoMLLM:
             [*ends, *([] if pad is None else [pad])],
             lambda ids: str(self.tokenizer.decode(ids, skip_special_tokens=True)),
         )
-        first = _FirstToken()
+        first = FirstToken()
         with _memory(self.name), quiet():
             out = cast(Any, self.model).generate(
                 **inputs,
@@ -305,6 +379,7 @@ class VideoMLLM:
                 eos_token_id=ends or None,
                 pad_token_id=pad if pad is not None else (ends[0] if ends else None),
                 stopping_criteria=[first, guards],
+                logits_processor=LogitsProcessorList([scores] if options else []),
                 streamer=streamer,
             )
         seconds = time.monotonic() - began
@@ -315,39 +390,22 @@ class VideoMLLM:
             said = str(self.tokenizer.decode(ids[:stop], skip_special_tokens=True))
             replies.append(
                 Reply(
-                    text=(self._opening(row) + said).strip(),
+                    text=(openings[number] + said).strip(),
                     stopped_by=guards.stopped_by(number),
                     new_tokens=stop,
                     prompt_tokens=len(row.ids),
                     first_token_seconds=first.at and first.at - began,
                     seconds=seconds,
+                    margin=scores.margin(number),
                 )
             )
         return replies
 
-
-class _FirstToken(StoppingCriteria):
-    """Notes when the first token came; stops nothing."""
-
-    def __init__(self) -> None:
-        self.at: float | None = None
-
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        if self.at is None:
-            self.at = time.monotonic()
-        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
-
-
-class _Streamer(TextStreamer):
-    """Hands text on word by word."""
-
-    def __init__(self, tokenizer: Any, on_text: OnText) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self._on_text = on_text
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
-        if text:
-            self._on_text(text)
+    def _check_lengths(self, rows: Sequence[Sequenced], max_new_tokens: int) -> None:
+        for row in rows:
+            visual = int(row.kinds.count_nonzero())
+            end = int(row.positions.max()) + 1
+            self.check_length(len(row.ids) - visual, visual, end, max_new_tokens)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from videopipe.compress import TokenMap, VisualTokens, compress, method
 from videopipe.errors import TimeLimit, VideopipeError
@@ -19,6 +20,7 @@ from videopipe.select.resolution import Footage
 from videopipe.types import FrameSet
 
 _LEAST_TEXT = 512  # tokens of text and answer
+_AT_ONCE = 8  # views that are scored together
 _LATE = 35999.9  # seconds; a time as long in writing as they get
 
 
@@ -79,22 +81,10 @@ class LocalViewer:
         max_new_tokens: int,
         time_limit_seconds: float,
         on_text: OnText | None = None,
+        options: Sequence[str] = (),
     ) -> list[Reply | VideopipeError]:
-        began = time.monotonic()
-
-        def spent() -> float:
-            seconds = time.monotonic() - began
-            if seconds >= time_limit_seconds:
-                raise TimeLimit(
-                    f"{self.name} said nothing within {time_limit_seconds:g} s, which it spent on "
-                    "the frames; raise model.time_limit_seconds, or lower --budget or "
-                    "budget.frames."
-                )
-            return seconds
-
-        scenes = [self._scene(view) for view in views]
-        for scene in scenes:
-            self._check_length(scene, max_new_tokens)
+        spent = self._clock(time_limit_seconds)
+        scenes = self._scenes(views, max_new_tokens)
         encoded = [self._encoded(scene, spent) for scene in scenes]
         before = spent()
         left = time_limit_seconds - before
@@ -106,6 +96,7 @@ class LocalViewer:
                     max_new_tokens=max_new_tokens,
                     time_limit_seconds=left,
                     on_text=on_text,
+                    options=options,
                 )
             ]
         else:
@@ -115,8 +106,51 @@ class LocalViewer:
                 [maps for _, maps in encoded],
                 max_new_tokens=max_new_tokens,
                 time_limit_seconds=left,
+                options=options,
             )
         return [_later(reply, before) for reply in replies]
+
+    def choose(
+        self, views: Sequence[View], options: Sequence[str], *, time_limit_seconds: float
+    ) -> NDArray[np.float64]:
+        spent = self._clock(time_limit_seconds)
+        scenes = self._scenes(views, 1)
+        found = [np.empty((0, len(options)))]
+        for start in range(0, len(scenes), _AT_ONCE):
+            some = scenes[start : start + _AT_ONCE]
+            encoded = [self._encoded(scene, spent) for scene in some]
+            spent()
+            found.append(
+                self.model.choose(
+                    [scene.prompt for scene in some],
+                    [tokens for tokens, _ in encoded],
+                    [maps for _, maps in encoded],
+                    options,
+                )
+            )
+        return np.concatenate(found)
+
+    def _clock(self, limit_seconds: float) -> Callable[[], float]:
+        """A function that tells the seconds from now on, and raises when time is up."""
+        began = time.monotonic()
+
+        def spent() -> float:
+            seconds = time.monotonic() - began
+            if seconds >= limit_seconds:
+                raise TimeLimit(
+                    f"{self.name} said nothing within {limit_seconds:g} s, which it spent on "
+                    "the frames; raise model.time_limit_seconds, or lower --budget or "
+                    "budget.frames."
+                )
+            return seconds
+
+        return spent
+
+    def _scenes(self, views: Sequence[View], max_new_tokens: int) -> list[_Scene]:
+        scenes = [self._scene(view) for view in views]
+        for scene in scenes:
+            self._check_length(scene, max_new_tokens)
+        return scenes
 
     def _scene(self, view: View) -> _Scene:
         """The prompt of a view, and the stretches of one size in it; nothing is encoded yet."""

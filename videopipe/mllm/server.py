@@ -10,16 +10,19 @@ import asyncio
 import difflib
 import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 from random import Random
-from threading import Thread
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videopipe.errors import ModelError, TimeLimit, VideopipeError
 from videopipe.mllm._answers import Answer, Fault, document, safe
+from videopipe.mllm._apart import apart
 from videopipe.mllm._messages import Prompt, Send, messages
 from videopipe.mllm._requests import KEY, Endpoint, key
 from videopipe.mllm.reply import Reply
@@ -31,7 +34,17 @@ _ADDRESS = "OPENAI_BASE_URL"
 _HOSTED = "https://api.openai.com/v1"
 _PAUSE, _LONGEST_PAUSE = 0.5, 20.0  # seconds before a server is asked again, doubled each time
 _SEED = 0
-_UNFIT = ("temperature", "seed", "stream_options")  # some models refuse to be told
+# Some models refuse to be told.
+_UNFIT = (
+    "temperature",
+    "seed",
+    "stream_options",
+    "logprobs",
+    "top_logprobs",
+    "chat_template_kwargs",
+)
+_SCORES = {"logprobs": True, "top_logprobs": 20}  # the most that servers give
+_NO_THOUGHTS = {"chat_template_kwargs": {"enable_thinking": False}}
 _TOO_LONG = re.compile(r"(?i)context.?(?:length|window)|maximum (?:context|model length)")
 _T = TypeVar("_T")
 
@@ -79,12 +92,14 @@ class ServerModel:
         max_new_tokens: int,
         time_limit_seconds: float,
         on_text: Callable[[str], None] | None = None,
+        options: Sequence[str] = (),
     ) -> Reply:
         """The answer to ``prompt``, texts and frames in the order in which the model sees them.
 
         ``on_text`` gets the text piece by piece as it comes, in the caller's thread. After
         ``time_limit_seconds`` in all, the reply is what has been said by then. May be called from
-        any thread, and where an event loop runs.
+        any thread, and where an event loop runs. With ``options``, the letters that it may be, the
+        reply has a margin where the server tells how likely they were.
 
         Raises:
             ModelError: the server cannot be reached, refuses, or gives no sensible answer.
@@ -92,19 +107,14 @@ class ServerModel:
             ConfigError: what is in ``OPENAI_API_KEY`` can be no key.
         """
         heard: SimpleQueue[str | None] = SimpleQueue()
+        wish = _Wish(system, max_new_tokens, time_limit_seconds, options)
 
         async def work() -> Reply:
             async with self._server.session() as session:
-                return await self._ask(
-                    session,
-                    prompt,
-                    system,
-                    max_new_tokens,
-                    time_limit_seconds,
-                    heard.put if on_text else None,
-                )
+                told = heard.put if on_text else None
+                return (await self._ask(session, prompt, wish, told)).reply()
 
-        return _apart(work, heard, on_text)
+        return apart(work, heard, on_text)
 
     def replies(
         self,
@@ -113,28 +123,60 @@ class ServerModel:
         system: str | None = None,
         max_new_tokens: int,
         time_limit_seconds: float,
+        options: Sequence[str] = (),
     ) -> list[Reply | VideopipeError]:
         """For each of ``prompts``, in order, its reply or the error that :meth:`reply` would raise.
 
         The time limit is that of each, from when its turn comes.
         """
+        wish = _Wish(system, max_new_tokens, time_limit_seconds, options)
+        return self._ask_all(prompts, wish, Answer.reply)
 
-        async def work() -> list[Reply | VideopipeError]:
+    def choose(
+        self,
+        prompts: Sequence[Prompt],
+        options: Sequence[str],
+        *,
+        system: str | None = None,
+        time_limit_seconds: float,
+    ) -> NDArray[np.float64]:
+        """The probability that the answer to a prompt begins with each of ``options``.
+
+        One token is asked for, without thoughts where the server can do without. What is not among
+        the 20 likeliest tokens counts as 0; a server that tells no probabilities is sure of the
+        option that it names. The time limit is that of each prompt.
+
+        Returns:
+            ``[prompts, options]``; each row sums to 1, and is even where no option is likely.
+
+        Raises:
+            ModelError, TimeLimit, ConfigError: as :meth:`reply` does, for the first that fails.
+        """
+        wish = _Wish(system, 1, time_limit_seconds, options, thinks=False)
+        found = np.empty((len(prompts), len(options)))
+        for row, chances in enumerate(self._ask_all(prompts, wish, Answer.chances)):
+            if isinstance(chances, VideopipeError):
+                raise chances
+            found[row] = chances
+        return found
+
+    def _ask_all(
+        self, prompts: Sequence[Prompt], wish: _Wish, read: Callable[[Answer], _T]
+    ) -> list[_T | VideopipeError]:
+        async def work() -> list[_T | VideopipeError]:
             turns = asyncio.Semaphore(self._concurrency)
 
-            async def one(prompt: Prompt) -> Reply | VideopipeError:
+            async def one(prompt: Prompt) -> _T | VideopipeError:
                 async with turns:
                     try:
-                        return await self._ask(
-                            session, prompt, system, max_new_tokens, time_limit_seconds, None
-                        )
+                        return read(await self._ask(session, prompt, wish, None))
                     except VideopipeError as error:
                         return error
 
             async with self._server.session() as session:
                 return await asyncio.gather(*map(one, prompts))
 
-        return _apart(work)
+        return apart(work)
 
     def check(self) -> None:
         """See that the server is there and serves the model; takes ``timeout_seconds`` at most.
@@ -155,7 +197,7 @@ class ServerModel:
                 )
 
         try:
-            listed = _apart(work).get("data")
+            listed = apart(work).get("data")
         except Fault as fault:
             raise self._error(fault) from None
         except TimeoutError:
@@ -177,25 +219,24 @@ class ServerModel:
         self,
         session: ClientSession,
         prompt: Prompt,
-        system: str | None,
-        max_new_tokens: int,
-        time_limit_seconds: float,
+        wish: _Wish,
         on_text: Callable[[str], None] | None,
-    ) -> Reply:
+    ) -> Answer:
         began = perf_counter()
         answer = Answer(began, on_text)
+        limit_seconds = wish.time_limit_seconds
         faults: list[Fault] = []
 
-        async def once() -> Reply:
+        async def once() -> Answer:
             nonlocal answer
             while True:
-                body = self._body(said, max_new_tokens)
-                answer = Answer(began, on_text)
+                body = self._body(said, wish)
+                answer = Answer(began, on_text, wish.options)
                 try:
                     await self._server.exchange(
                         session, "POST", "chat/completions", answer.read, body
                     )
-                    return answer.reply()
+                    return answer
                 except Fault as fault:
                     unfit = _unfit(fault, body)
                     if unfit is None:
@@ -205,31 +246,36 @@ class ServerModel:
                     self._unfit.add(unfit)
 
         try:
-            async with asyncio.timeout(time_limit_seconds):
-                said = await asyncio.to_thread(messages, prompt, system, self._send)
-                return await self._persist(once, time_limit_seconds, faults)
+            async with asyncio.timeout(limit_seconds):
+                said = await asyncio.to_thread(messages, prompt, wish.system, self._send)
+                return await self._persist(once, limit_seconds, faults)
         except Fault as fault:
             raise self._error(fault) from None
         except TimeoutError:
             if answer.text:
-                return answer.reply("time_limit")
+                answer.cut_by = "time_limit"
+                return answer
             why = f" (it {self._told(faults[-1])})" if faults else ""
             raise TimeLimit(
                 f"There is no answer from the server {self._server} within "
-                f"{time_limit_seconds:g} s{why}; raise model.time_limit_seconds or try later."
+                f"{limit_seconds:g} s{why}; raise model.time_limit_seconds or try later."
             ) from None
 
-    def _body(self, said: list[dict[str, Any]], max_new_tokens: int) -> dict[str, Any]:
+    def _body(self, said: list[dict[str, Any]], wish: _Wish) -> dict[str, Any]:
         renamed = "max_tokens" in self._unfit
-        body = {
+        body: dict[str, Any] = {
             "model": self._model,
             "messages": said,
-            "max_completion_tokens" if renamed else "max_tokens": max_new_tokens,
+            "max_completion_tokens" if renamed else "max_tokens": wish.max_new_tokens,
             "temperature": 0,
             "seed": _SEED,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if wish.options and not self._unfit & _SCORES.keys():
+            body |= _SCORES
+        if not wish.thinks:
+            body |= _NO_THOUGHTS
         return {name: value for name, value in body.items() if name not in self._unfit}
 
     async def _persist(
@@ -287,41 +333,15 @@ class ServerModel:
         return ModelError(f"{server} {told}.")
 
 
-def _apart(
-    work: Callable[[], Coroutine[Any, Any, _T]],
-    heard: SimpleQueue[str | None] | None = None,
-    on_text: Callable[[str], None] | None = None,
-) -> _T:
-    """What ``work`` gives on an event loop in a thread of its own, as the caller may be in one.
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """How a prompt is to be answered."""
 
-    What it puts into ``heard`` meanwhile is told to ``on_text`` here. An interruption here ends it.
-    """
-    heard = heard or SimpleQueue()
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(work())
-    task.add_done_callback(lambda _: heard.put(None))
-
-    def serve() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_settled(task))
-
-    thread = Thread(target=serve, name="videopipe-server-client")
-    thread.start()
-    try:
-        while (text := heard.get()) is not None:
-            if on_text is not None:
-                on_text(text)
-    except BaseException:
-        with suppress(RuntimeError):  # it has ended just now
-            loop.call_soon_threadsafe(task.cancel)
-        raise
-    finally:
-        thread.join()
-    return task.result()
-
-
-async def _settled(task: asyncio.Task[Any]) -> None:
-    await asyncio.wait([task])
+    system: str | None
+    max_new_tokens: int
+    time_limit_seconds: float
+    options: Sequence[str] = ()
+    thinks: bool = True
 
 
 def _too_long(fault: Fault) -> bool:
@@ -331,7 +351,7 @@ def _too_long(fault: Fault) -> bool:
 
 def _unfit(fault: Fault, body: dict[str, Any]) -> str | None:
     """The parameter in ``body`` that the server would do without, or under another name."""
-    if fault.status not in (400, 422) or _too_long(fault):
+    if fault.status not in (400, 403, 422) or _too_long(fault):
         return None
     if "max_tokens" in body and "max_completion_tokens" in fault.message:
         return "max_tokens"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from videopipe.errors import ConfigError, VideopipeError
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, most_frames, plan
 from videopipe.mllm.families import FAMILIES
@@ -52,6 +55,7 @@ class ServerViewer:
         max_new_tokens: int,
         time_limit_seconds: float,
         on_text: OnText | None = None,
+        options: Sequence[str] = (),
     ) -> list[Reply | VideopipeError]:
         prompts = [_served(view) for view in views]
         if len(prompts) == 1:
@@ -61,10 +65,21 @@ class ServerViewer:
                     max_new_tokens=max_new_tokens,
                     time_limit_seconds=time_limit_seconds,
                     on_text=on_text,
+                    options=options,
                 )
             ]
         return self.server.replies(
-            prompts, max_new_tokens=max_new_tokens, time_limit_seconds=time_limit_seconds
+            prompts,
+            max_new_tokens=max_new_tokens,
+            time_limit_seconds=time_limit_seconds,
+            options=options,
+        )
+
+    def choose(
+        self, views: Sequence[View], options: Sequence[str], *, time_limit_seconds: float
+    ) -> NDArray[np.float64]:
+        return self.server.choose(
+            [_served(view) for view in views], options, time_limit_seconds=time_limit_seconds
         )
 
 

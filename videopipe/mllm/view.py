@@ -60,15 +60,34 @@ class Viewer(Protocol):
         max_new_tokens: int,
         time_limit_seconds: float,
         on_text: OnText | None = None,
+        options: Sequence[str] = (),
     ) -> list[Reply | VideopipeError]:
         """Answer each view; ``on_text`` is told the text of a single one as it comes.
 
-        What went wrong with one of several stands in its place. The time limit and the seconds of
-        a reply are of all this.
+        With ``options``, the letters that the question may be answered with, a reply has a margin
+        where it can be told. What went wrong with one of several stands in its place. The time
+        limit and the seconds of a reply are of all this.
 
         Raises:
             ModelError: a prompt that is too long, or out of memory.
             TimeLimit: nothing was said within the time.
+        """
+
+    def choose(
+        self, views: Sequence[View], options: Sequence[str], *, time_limit_seconds: float
+    ) -> NDArray[np.float64]:
+        """The probability that the reply to a view begins with each of ``options``, such as A, B.
+
+        It is read at the end of the prompt; nothing is generated. Thoughts that the prompt opens
+        are closed first, empty. A model that opens thoughts itself begins with these: what it
+        leaves for the options says little.
+
+        Returns:
+            ``[views, options]``; each row sums to 1, and is even where no option is likely at all.
+
+        Raises:
+            ValueError: an option is not one token of the model.
+            ModelError, TimeLimit: as :meth:`look` does, and what went wrong with one of several.
         """
 
 
