@@ -163,13 +163,13 @@ def _covering(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Ind
     """The frames that see most of the scene; half of the frames where something stands out."""
     assert candidates.landmarks is not None
     if not found:
-        own = cover(candidates.landmarks, k)
+        own = cover(candidates.landmarks.widened(), k)
         seen = candidates.landmarks.seen(own)
-        total = len(np.unique(candidates.landmarks.ids))
+        total = candidates.landmarks.total
         rows = fill(own, candidates.times, k)
         return rows, np.ones(k), f"the question is about space: {seen} of {total} landmarks seen"
     first, weights, why = _focused(candidates, found, k - k // 2)
-    rows = cover(candidates.landmarks, k, first)
+    rows = cover(candidates.landmarks.widened(), k, first)
     added = rows[len(first) :]
     weights = np.concatenate([weights, np.full(len(added), _SMALL)])
     return rows, weights, f"{why}, {len(added)} more see most of the space around"

@@ -111,6 +111,47 @@ class Landmarks:
         where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
         return Landmarks(offsets, self.ids[where])
 
+    def widened(self, share: float = 0.7, reach: int = 2) -> Landmarks:
+        """Each frame with what its near views see.
+
+        Tracks break: a scene point is a new one where it is lost and found again. A frame that
+        shares most of its points with another shows the same place, so it knows the points of both.
+
+        Args:
+            share: of the points of the one with fewer, from which two frames are near.
+            reach: frames before and after that are compared.
+        """
+        from scipy.sparse import csr_matrix
+
+        if not len(self.ids):
+            return self
+        count, held = len(self), self.numbered()
+        shape = (count, int(held.ids.max()) + 1)
+        sees = csr_matrix((np.ones(len(held.ids), np.int8), held.ids, held.offsets), shape)
+        number = np.diff(self.offsets)
+        pairs = [np.stack([np.arange(count), np.arange(count)])]
+        for apart in range(1, min(reach, count - 1) + 1):
+            both = np.asarray(sees[:-apart].multiply(sees[apart:]).getnnz(1))
+            fewer = np.minimum(number[:-apart], number[apart:])
+            at = np.flatnonzero((both >= share * fewer) & (both > 0))
+            pairs += [np.stack([at, at + apart]), np.stack([at + apart, at])]
+        rows, columns = np.concatenate(pairs, axis=1)
+        near = csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), (count, count))
+        wide = near @ sees
+        wide.sort_indices()
+        return Landmarks(wide.indptr.astype(np.int64), wide.indices.astype(np.int64))
+
+    def numbered(self) -> Landmarks:
+        """The same with ids that leave no large gaps, for tables by id."""
+        if not len(self.ids) or self.ids.max() < 4 * len(self.ids):
+            return self
+        return Landmarks(self.offsets, np.unique(self.ids, return_inverse=True)[1])
+
+    @property
+    def total(self) -> int:
+        """How many points all frames see together."""
+        return int(np.count_nonzero(np.bincount(self.numbered().ids)))
+
     def seen(self, frames: NDArray[np.int64]) -> int:
         """How many points some of the frames see together."""
-        return len(np.unique(self.take(frames).ids))
+        return self.take(frames).total

@@ -44,12 +44,9 @@ def cover(landmarks: Landmarks, k: int, first: Indices | None = None) -> Indices
 
     if not len(landmarks.ids):
         return np.empty(0, np.int64) if first is None else first
-    frames = len(landmarks)
-    ids = landmarks.ids
+    landmarks = landmarks.numbered()
+    frames, ids = len(landmarks), landmarks.ids
     points = int(ids.max()) + 1
-    if points > 4 * len(ids):  # sparse numbers
-        ids = np.unique(ids, return_inverse=True)[1]
-        points = int(ids.max()) + 1
     ones = np.ones(len(ids), np.int8)
     by_point = csr_matrix((ones, ids, landmarks.offsets), (frames, points)).tocsc()
     seers, starts = by_point.indices, by_point.indptr
