@@ -123,16 +123,20 @@ def plan(
     return BudgetPlan(budget, method, tuple(clips))
 
 
-def most_frames(packing: Packing, budget: int, method: str = "auto", ratio: float = 4.0) -> int:
-    """How many frames can be shown within ``budget`` visual tokens, each by itself, 1 at least.
+def most_frames(
+    packing: Packing, frame: Footage, budget: int, method: str = "auto", ratio: float = 4.0
+) -> int:
+    """How many frames like ``frame`` can be shown within ``budget`` visual tokens, 1 at least.
 
-    So that those that are selected are those that are shown.
+    Each by itself and large enough to be seen: so that those that are selected are shown.
     """
     if packing.family.any_size:
-        return max(1, budget // FEWEST)
+        (alone,) = fit([frame], budget, packing.tokens_grid)
+        return max(1, budget // max(1, min(FEWEST, alone.tokens)))
+    one = packing.tokens(1, *packing.size)
     if method == "none":
-        return max(1, budget // packing.tokens(1, *packing.size))
-    return max(1, min(int(budget * ratio) // packing.tokens(1, *packing.size), budget // FEWEST))
+        return max(1, budget // one)
+    return max(1, min(int(budget * ratio) // one, budget // min(FEWEST, one)))
 
 
 def _kept(footage: Sequence[Footage], encoded: Sequence[int], most: int) -> list[int]:

@@ -55,8 +55,8 @@ class LocalViewer:
             beside = self._text_of_frames(made)
         return made
 
-    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
-        return most_frames(self.model.packing, budget, compressor, ratio)
+    def most_frames(self, frame: Footage, budget: int, compressor: str, ratio: float) -> int:
+        return most_frames(self.model.packing, frame, budget, compressor, ratio)
 
     def _text_of_frames(self, made: BudgetPlan) -> int:
         """Tokens of a prompt of the planned frames alone that are not visual, at most."""

@@ -39,8 +39,8 @@ class ServerViewer:
             )
         return plan(_SERVED, footage, budget, "none")
 
-    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
-        return most_frames(_SERVED, budget, "none")
+    def most_frames(self, frame: Footage, budget: int, compressor: str, ratio: float) -> int:
+        return most_frames(_SERVED, frame, budget, "none")
 
     def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
         return list(clip.sizes)

@@ -44,8 +44,8 @@ class Viewer(Protocol):
     ) -> BudgetPlan:
         """How ``footage`` is to be shown within ``budget`` visual tokens."""
 
-    def most_frames(self, budget: int, compressor: str, ratio: float) -> int:
-        """How many frames can be shown within ``budget`` visual tokens, each by itself."""
+    def most_frames(self, frame: Footage, budget: int, compressor: str, ratio: float) -> int:
+        """How many frames like ``frame`` can be shown within ``budget`` visual tokens."""
 
     def sizes(self, footage: Footage, clip: ClipPlan) -> list[tuple[int, int]]:
         """Height and width at which the frames of a planned clip are best decoded."""
