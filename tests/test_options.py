@@ -16,14 +16,16 @@ from openai_server import OpenAIServer, openai_server
 from test_adapter import LONG, SHORT, some
 from test_viewer import view
 from tiny import tiny
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from videopipe.compress import VisualTokens
 from videopipe.errors import ModelError, TimeLimit
 from videopipe.mllm import VIDEO, Reply, VideoMLLM, load
 from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.mllm.options import Opening, margin, shares
-from videopipe.mllm.scores import OptionScores
+from videopipe.mllm.scores import OptionScores, spellings
 from videopipe.mllm.server import ServerModel
 from videopipe.mllm.server_viewer import ServerViewer
 from videopipe.select import Footage
@@ -143,6 +145,21 @@ def test_an_option_of_several_tokens_is_refused(loaded: Load) -> None:
         loaded("smolvlm").choose([QUESTION], [()], [None], ["A", "zebra crossing"])
     with pytest.raises(ValueError, match="'zebra crossing' is not one token"):
         loaded("smolvlm").generate(QUESTION, options=["A", "zebra crossing"])
+
+
+@pytest.mark.parametrize("scheme", ["always", "never"])  # a space is put before a text, or none
+def test_spaces_that_are_written_into_tokens_are_spellings_as_well(scheme: str) -> None:
+    words = ["<unk>", "\u2581", "A", "B", "\u2581A", "\u2581The", "AB", "\u2581C"]
+    merges = [("\u2581", "A"), ("A", "B"), ("\u2581", "C")]
+    vocabulary = {word: place for place, word in enumerate([*words, "C"])}
+    backend = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    backend.decoder = decoders.Metaspace(prepend_scheme=scheme)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    assert spellings(tokenizer, LETTERS) == [[2, 4], [3], [7, 8]]
+    for unknown in ("D", "AB C"):
+        with pytest.raises(ValueError, match="is not one token"):
+            spellings(tokenizer, [unknown])
 
 
 # Loud enough to be said first, and near enough to one another to leave a doubt.

@@ -21,13 +21,13 @@ def spellings(tokenizer: PreTrainedTokenizerBase, options: Sequence[str]) -> lis
     """
     found = []
     for option in options:
-        # SentencePiece writes the space into its tokens and puts one before every text.
-        names = [tokenizer.convert_tokens_to_ids(name) for name in (option, f"\u2581{option}")]
         texts = [
             tokenizer(text, add_special_tokens=False)["input_ids"]
             for text in (option, f" {option}")
         ]
-        tokens = {*names, *(ids[0] for ids in texts if len(ids) == 1)} - {None}
+        # SentencePiece may put a space before every text: without one it is found by its name.
+        name = tokenizer.convert_tokens_to_ids(option)
+        tokens = {name, *(ids[0] for ids in texts if len(ids) == 1)} - {None}
         found.append(sorted(i for i in tokens if str(tokenizer.decode([i])).strip() == option))
         if not found[-1]:
             raise ValueError(f"'{option}' is not one token of this model and cannot be scored")
