@@ -35,11 +35,13 @@ MOST = 6  # panels
 _WIDTH, _LEFT, _RIGHT, _EDGE = 1200, 64, 150, 18
 _SPAN = _WIDTH - _LEFT - _RIGHT  # of the time axis
 _DPI = 150
-_HEADER, _LABELS, _STRIP, _FUNNEL, _LANE = 26, 34, 86, 28, 8
+_HEADER, _LABELS, _STRIP, _FUNNEL, _LANE = 28, 40, 86, 28, 8
 _CURVE, _SHOTS, _TICKS, _BETWEEN, _LINE = 130, 9, 30, 14, 18
 _WIDEST, _GAP = 14.0, 7.0  # of a bar, and between two clips
+_THIN, _BESIDE = 3.0, 14  # of a span, and from the time axis to what is said of it
 
 _INK, _SOFT, _FAINT = "#1f2933", "#5f6b7a", "#d5dae1"
+_SHOT, _OTHER_SHOT = "#e4e8ed", "#bcc4ce"
 _RELEVANCE, _CITED, _PLAIN = "#0072b2", "#c44e00", "#4a5563"
 _SIGNALS = (
     ("#00805f", (0, (5, 1.5))),
@@ -52,7 +54,29 @@ _FONTS = (
     "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Sans", "Noto Sans Arabic",
     "Noto Sans Devanagari", "Noto Emoji",
 )  # fmt: skip
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800)
+_STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10800,
+    21600,
+    43200,
+    86400,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +137,16 @@ def check_target(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"'{path}' is no picture; its name must end in .png, .svg or .pdf.")
-    if path.is_dir():
-        raise ConfigError(f"'{path}' is a folder; name a file for the picture.")
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise VideopipeError(f"The picture {path} cannot be written ({folder} is closed to you).")
+    try:
+        if path.is_dir():
+            raise ConfigError(f"'{path}' is a folder; name a file for the picture.")
+        place = next(at for at in (path, *path.absolute().parents) if at.exists())
+        if place != path and not place.is_dir():
+            raise VideopipeError(f"The picture {path} cannot be written ({place} is no folder).")
+        if not os.access(place, os.W_OK):
+            raise VideopipeError(f"The picture {path} cannot be written ({place} is read-only).")
+    except OSError as error:
+        raise VideopipeError(f"The picture {path} cannot be written ({error.strerror}).") from None
 
 
 def draw(path: Path, explanations: Sequence[Explanation]) -> None:
@@ -149,14 +178,14 @@ def figure(explanations: Sequence[Explanation]) -> Figure:
         fits = ruler.fits(_WIDTH - 2 * _EDGE, 9)
         notes = [line for note in _notes(explanations) for line in _wrapped(note, fits, 4)]
         panels = [_Panel(one, ruler) for one in shown]
-        top: float = _EDGE + 24 * len(title) + 4
+        top: float = _EDGE + 24 * len(title) + 10
         height = top + sum(panel.height for panel in panels) + _LINE * len(notes) + _EDGE
         page = _Page(height)
         for row, line in enumerate(title):
             page.text(_EDGE, _EDGE + 24 * row, line, size=13, weight="bold", color=_INK)
-        most = max((f.tokens for e in shown for c in e.clips for f in c.frames), default=0.0)
+        costs = [f.tokens for one in shown for clip in one.clips for f in clip.frames] or [0.0]
         for panel in panels:
-            panel.draw(page, top, most)
+            panel.draw(page, top, (min(costs), max(costs)))
             top += panel.height
         for line in notes:
             page.text(_EDGE, top, line, size=9, color=_SOFT)
@@ -240,220 +269,326 @@ class _Panel:
     def __init__(self, explanation: Explanation, ruler: _Ruler) -> None:
         self.of = explanation
         self.clips = sorted(explanation.clips, key=lambda clip: (clip.start, clip.end))
-        self.frames = [frame for clip in self.clips for frame in clip.frames]
-        ends = [clip.end for clip in self.clips] + [frame.time for frame in self.frames]
+        frames = [frame for clip in self.clips for frame in clip.frames]
+        ends = [clip.end for clip in self.clips] + [frame.time for frame in frames]
         self.length = max(explanation.duration, *ends, *explanation.times[-1:], 1e-3)
-        self.strip = _STRIP if self.frames else 0
-        self.lanes = _lanes(self.clips, 3 * self.length / _SPAN)
+        self.strip = _STRIP if frames else 0
+        self.lanes = _lanes(self.clips, _THIN * self.length / _SPAN)
         self.row = _Row(self.clips, self.length, ruler)
-        name = _LEFT + _SPAN * 0.5
-        self.name = _wrapped(explanation.video, ruler.fits(name, 10, "bold"), 1)[0]
+        self.summary = _summary(explanation)
+        room = _WIDTH - 3 * _EDGE - ruler.width(self.summary, 9)
+        self.name = _wrapped(explanation.video, ruler.fits(room, 10, "bold"), 1)[0]
 
     @property
-    def chosen(self) -> float:
+    def funnel(self) -> float:
+        """The height of what leads from the bars to the curve."""
+        return _FUNNEL + _LANE * (1 + max(self.lanes))
+
+    @property
+    def above(self) -> float:
         """The height of what is above the curve."""
-        if not self.clips:
-            return 0
-        return _LABELS + self.strip + _FUNNEL + _LANE * (1 + max(self.lanes))
+        return _LABELS + self.strip + self.funnel if self.clips else 0
 
     @property
     def height(self) -> float:
-        return _HEADER + self.chosen + _CURVE + _SHOTS + _TICKS + _BETWEEN
+        return _HEADER + self.above + _CURVE + _SHOTS + _TICKS + _BETWEEN
 
-    def draw(self, page: _Page, top: float, most: float) -> None:
+    def draw(self, page: _Page, top: float, tokens: tuple[float, float]) -> None:
+        """Draw it below ``top``; ``tokens`` are the fewest and the most of any frame."""
         page.text(_EDGE, top, self.name, size=10, weight="bold", color=_INK)
-        page.text(_WIDTH - _EDGE, top, _summary(self.of), size=9, ha="right", color=_SOFT)
+        page.text(_WIDTH - _EDGE, top, self.summary, size=9, ha="right", color=_SOFT)
         top += _HEADER
         if self.clips:
             self._labels(page, top)
-            if self.frames:
-                self._strip(page, top + _LABELS, most)
+            if self.strip:
+                self._strip(page, top + _LABELS, tokens)
             self._funnel(page, top + _LABELS + self.strip)
-        self._curve(page, top + self.chosen)
-        self._shots(page, top + self.chosen + _CURVE)
+        self._curve(page, top + self.above)
+        self._shots(page, top + self.above + _CURVE)
+        self._ticks(page, top + self.above + _CURVE + _SHOTS)
 
     def _labels(self, page: _Page, top: float) -> None:
-        for clip, words, middle in zip(self.clips, self.row.labels, self.row.middles, strict=True):
+        for clip, middle, words in self.row.labels:
+            box = {"boxstyle": "round,pad=0.22", "facecolor": _CITED, "edgecolor": "none"}
+            look: dict[str, Any] = {"color": "white", "bbox": box} if clip.cited else {}
+            look = {"size": 9, "weight": "bold", "color": _INK, **look}
             for line, word in enumerate(words):
-                look: dict[str, Any] = {"size": 9, "weight": "bold"} if line == 0 else {"size": 8}
-                look["color"] = _CITED if clip.cited else _INK if line == 0 else _SOFT
-                page.text(_LEFT + middle, top + 15 * line, word, ha="center", **look)
+                page.text(_LEFT + middle, top + 18 * line, word, ha="center", **look)
+                look = {"size": 8, "color": _CITED if clip.cited else _SOFT}
 
-    def _strip(self, page: _Page, top: float, most: float) -> None:
+    def _strip(self, page: _Page, top: float, tokens: tuple[float, float]) -> None:
+        """The chosen frames as bars as high as the frame, coloured by its tokens."""
         from matplotlib import colormaps
 
-        axes = page.axes(_LEFT, top, _SPAN, self.strip)
-        heights = np.array([frame.height for frame in self.frames])
-        tokens = np.array([frame.tokens for frame in self.frames])
+        def color(share: Floats) -> Any:
+            return colormaps["viridis_r"](0.12 + 0.83 * share)
+
+        heights = np.array([frame.height for frame in self.row.frames])
+        costs = np.array([frame.tokens for frame in self.row.frames])
         highest = heights.max() * 1.04
+        axes = page.axes(_LEFT, top, _SPAN, self.strip)
         axes.set(xlim=(0, _SPAN), ylim=(0, highest))
         ticks: list[int] = []
         for height in sorted(set(heights.tolist()), reverse=True):
             if not ticks or (ticks[-1] - height) / highest * self.strip >= 15:
                 ticks.append(height)
-        axes.set_yticks(ticks, [str(tick) for tick in ticks], size=8, color=_SOFT)
-        axes.tick_params(length=0)
-        axes.grid(axis="y", color=_FAINT, linewidth=0.6)
-        axes.set_axisbelow(True)
-        colors = colormaps["viridis_r"](0.12 + 0.83 * tokens / max(most, 1e-9))
+        _scale(axes, ticks)
+        _title(page, top + self.strip / 2, "height (px)")
+        fewest, most = tokens
         bar = self.row.bar
-        axes.bar(self.row.bars, heights, width=bar - min(1, bar / 4), color=colors, linewidth=0)
-        page.text(
-            _EDGE - 6,
-            top + self.strip / 2,
-            "height (px)",
-            size=8,
-            rotation=90,
-            va="center",
-            color=_SOFT,
-        )
-        left, wide = _LEFT + _SPAN + 14, _RIGHT - _EDGE - 14
-        page.text(left, top + 4, "tokens per frame", size=8, color=_SOFT)
-        scale = page.axes(left, top + 22, wide, 8)
-        scale.imshow(colormaps["viridis_r"](np.linspace(0.12, 0.95, 256))[None], aspect="auto")
-        page.text(left, top + 33, "0", size=8, color=_SOFT)
-        page.text(left + wide, top + 33, f"{most:,.0f}", size=8, ha="right", color=_SOFT)
+        half = (bar - min(1.0, bar / 4)) / 2
+        colors = color(costs / most) if most > fewest else _PLAIN
+        _boxes(axes, self.row.bars - half, self.row.bars + half, heights, colors)
+        left, wide = _LEFT + _SPAN + _BESIDE, _RIGHT - _EDGE - _BESIDE
+        if most > fewest:
+            page.text(left, top + 4, "tokens per frame", size=8, color=_SOFT)
+            scale = page.axes(left, top + 22, wide, 8)
+            scale.imshow(color(np.linspace(0, 1, 256))[None], aspect="auto")
+            page.text(left, top + 33, "0", size=8, color=_SOFT)
+            page.text(left + wide, top + 33, _count(most), size=8, ha="right", color=_SOFT)
+        else:
+            page.text(left, top + 4, f"{_count(most)} tokens each", size=8, color=_SOFT)
 
     def _funnel(self, page: _Page, top: float) -> None:
         """Lead from the bars of each clip to its place in time."""
-        height = _FUNNEL + _LANE * (1 + max(self.lanes))
-        axes = page.axes(_LEFT, top, _SPAN, height)
-        axes.set(xlim=(0, _SPAN), ylim=(height, 0))
-        for clip, lane, (left, right) in zip(self.clips, self.lanes, self.row.edges, strict=True):
-            start, end = self._span(clip)
-            y = _FUNNEL + _LANE * lane
-            color = _CITED if clip.cited else _PLAIN
+        axes = page.axes(_LEFT, top, _SPAN, self.funnel)
+        axes.set(xlim=(0, _SPAN), ylim=(self.funnel, 0))
+        for run in self.row.runs:
+            clip = self.clips[run.clip]
+            y = _FUNNEL + _LANE * self.lanes[run.clip]
+            alone = len(run.seconds) == max(len(clip.frames), 1)
+            edges = (clip.start, clip.end) if alone else (run.seconds[0], run.seconds[-1])
+            start, end = self._span(*edges)
             axes.fill(
-                [left, right, end, start], [2, 2, y, y], color=color, alpha=0.16, linewidth=0.5
-            )
-            axes.fill([start, end, end, start], [y, y, y + 5, y + 5], color=color, linewidth=0)
+                [run.left, run.right, end, start], [2, 2, y, y],
+                color=_CITED if clip.cited else _PLAIN, alpha=0.16, linewidth=0.5,
+            )  # fmt: skip
+        low = np.array([_FUNNEL + _LANE * lane for lane in self.lanes])
+        lefts, rights = self._spans()
+        _boxes(axes, lefts, rights, low + _LANE - 3, self._colors(), low)
+        if any(clip.cited for clip in self.clips):
+            left = _LEFT + _SPAN + _BESIDE
+            page.text(left, top + _FUNNEL - 4, "■ cited", size=8, color=_CITED)
 
-    def _span(self, clip: ChosenClip) -> tuple[float, float]:
-        """Where a clip lies on the axis, wide enough to be seen."""
-        start, end = (edge / self.length * _SPAN for edge in (clip.start, clip.end))
-        lack = max(3 - (end - start), 0) / 2
-        return start - lack, end + lack
+    def _span(self, start: float, end: float) -> tuple[float, float]:
+        """Where a stretch lies on the axis, wide enough to be seen."""
+        left, right = start / self.length * _SPAN, end / self.length * _SPAN
+        wide = max(right - left, _THIN)
+        left = min(max((left + right - wide) / 2, 0), _SPAN - wide)
+        return left, left + wide
+
+    def _spans(self) -> tuple[Floats, Floats]:
+        spans = np.array([self._span(clip.start, clip.end) for clip in self.clips])
+        return spans[:, 0], spans[:, 1]
+
+    def _colors(self) -> list[str]:
+        return [_CITED if clip.cited else _PLAIN for clip in self.clips]
 
     def _curve(self, page: _Page, top: float) -> None:
+        """The relevance and what it was made of, with the chosen frames on it."""
         axes = page.axes(_LEFT, top, _SPAN, _CURVE)
         axes.set(xlim=(0, _SPAN), ylim=(0, 1.06))
-        axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"], size=8, color=_SOFT)
-        axes.tick_params(length=0)
-        axes.grid(axis="y", color=_FAINT, linewidth=0.6)
-        axes.set_axisbelow(True)
-        page.text(
-            _EDGE - 6, top + _CURVE / 2, "relevance", size=8, rotation=90, va="center", color=_SOFT
-        )
-        for clip in self.clips:
-            axes.axvspan(
-                *self._span(clip), color=_CITED if clip.cited else _PLAIN, alpha=0.12, linewidth=0
-            )
-        at, values = _peaks(self.of.times / self.length * _SPAN, self.of.relevance)
-        axes.fill_between(at, values, color=_RELEVANCE, alpha=0.22, linewidth=0)
-        axes.plot(at, values, color=_RELEVANCE, linewidth=1.4, label="relevance")
-        if len(self.of.signals) > 1:
-            for (name, curve), (color, dash) in zip(
-                self.of.signals.items(), _SIGNALS, strict=False
-            ):
-                at, values = _peaks(self.of.times / self.length * _SPAN, curve)
-                axes.plot(at, values, color=color, linestyle=dash, linewidth=0.9, label=name)
-            axes.legend(
-                loc="upper left", bbox_to_anchor=(1 + 8 / _SPAN, 1.0), fontsize=8, frameon=False,
-                labelcolor=_INK, borderaxespad=0,
-            )  # fmt: skip
-        if self.frames and len(self.of.times):
-            seconds = np.array([frame.time for frame in self.frames])
+        _scale(axes, [0, 0.5, 1])
+        _title(page, top + _CURVE / 2, "relevance")
+        if self.clips:
+            faint = 0.12 if len(self.clips) <= 64 else 0.05
+            _boxes(axes, *self._spans(), 1.06, self._colors(), alpha=faint)
+        at = np.asarray(self.of.times, float) / self.length * _SPAN
+        places, values = _peaks(at, self.of.relevance)
+        axes.fill_between(places, values, color=_RELEVANCE, alpha=0.22, linewidth=0)
+        signals = dict(self.of.signals)
+        name = f"relevance ({next(iter(signals))})" if len(signals) == 1 else "relevance"
+        axes.plot(places, values, color=_RELEVANCE, linewidth=1.4, label=name)
+        if len(signals) > 1:
+            for (name, curve), (color, dash) in zip(signals.items(), _SIGNALS, strict=False):
+                places, values = _peaks(at, curve)
+                axes.plot(places, values, color=color, linestyle=dash, linewidth=0.9, label=name)
+        if self.strip and len(at):
+            seconds = np.array([frame.time for frame in self.row.frames])
             axes.plot(
                 seconds / self.length * _SPAN,
                 np.interp(seconds, self.of.times, np.nan_to_num(self.of.relevance)),
                 "o", color=_INK, markersize=3, markeredgewidth=0, clip_on=False,
+                label="chosen frame",
             )  # fmt: skip
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1 + (_BESIDE - 6) / _SPAN, 1), fontsize=8,
+            frameon=False, labelcolor=_SOFT, borderaxespad=0, handlelength=1.6,
+        )  # fmt: skip
 
     def _shots(self, page: _Page, top: float) -> None:
+        """Every other shot darker; where they are too short to be seen, how many there are."""
         axes = page.axes(_LEFT, top, _SPAN, _SHOTS)
         axes.set(xlim=(0, _SPAN), ylim=(0, 1))
-        edges = np.unique([0.0, *self.of.cuts, self.length]) / self.length * _SPAN
-        axes.bar(
-            edges[:-1], 1, np.diff(edges), align="edge", linewidth=0,
-            color=[("#dfe3e8", "#b8c0ca")[at % 2] for at in range(len(edges) - 1)],
-        )  # fmt: skip
+        cuts = np.asarray(self.of.cuts, float)
+        cuts = np.unique(cuts[(cuts > 0) & (cuts < self.length)])
+        edges = np.concatenate([[0], cuts / self.length * _SPAN, [_SPAN]])
         shots = len(edges) - 1
-        page.text(
-            _LEFT + _SPAN + 14, top - 4, f"{shots:,} shot{'s' * (shots != 1)}", size=8, color=_SOFT
-        )
-        step = next((s for s in _STEPS if self.length / s <= 10), self.length / 8)
+        _boxes(axes, np.zeros(1), np.full(1, _SPAN), 1, _SHOT)
+        if _SPAN / shots >= 3:
+            odd = np.arange(1, shots, 2)
+            _boxes(axes, edges[odd], edges[odd + 1], 1, _OTHER_SHOT)
+        else:
+            counts, columns = np.histogram(edges[1:-1], _SPAN // 6, (0, _SPAN))
+            for count in np.unique(counts[counts > 0]):
+                mine = np.flatnonzero(counts == count)
+                share = float(count / counts.max())
+                _boxes(axes, columns[mine], columns[mine + 1], 1, _OTHER_SHOT, alpha=share)
+        words = _several(shots, "shot")
+        page.text(_LEFT + _SPAN + _BESIDE, top - 4, words, size=8, color=_SOFT)
+
+    def _ticks(self, page: _Page, top: float) -> None:
+        """The time axis."""
+        axes = page.axes(_LEFT, top, _SPAN, 1)
+        axes.set(xlim=(0, _SPAN))
+        step = next((some for some in _STEPS if self.length / some <= 10), self.length / 8)
         ticks = np.arange(0, self.length + step / 1e3, step)
-        names = [_clock(tick, self.length) for tick in ticks]
+        names = [_clock(tick, self.length, step < 1) for tick in ticks]
         axes.set_xticks(ticks / self.length * _SPAN, names, size=9, color=_INK)
         axes.tick_params(length=3, color=_SOFT)
 
 
+@dataclass(eq=False)
+class _Run:
+    """Frames of a clip that stand side by side; ``clip`` is its place among the clips."""
+
+    clip: int
+    seconds: list[float]
+    frames: list[ChosenFrame]
+    left: float = 0.0
+    right: float = 0.0
+
+
 class _Row:
-    """Where the bars and labels stand: at their time where there is room, in order anyway."""
+    """Where bars and labels stand: at their time where there is room, in order of time anyway."""
 
     def __init__(self, clips: Sequence[ChosenClip], length: float, ruler: _Ruler) -> None:
+        self.runs = _runs(clips, length)
+        self.frames = [frame for run in self.runs for frame in run.frames]
+        self.labels: list[tuple[ChosenClip, float, tuple[str, ...]]] = []
         self.bar = _WIDEST
-        self.labels: list[tuple[str, ...]] = [()] * len(clips)
-        self.middles: list[float] = []
-        self.edges: list[tuple[float, float]] = []
-        self.bars: list[float] = []
-        if not clips:
-            return
-        counts = np.array([max(len(clip.frames), 1) for clip in clips])
-        gap = min(_GAP, _SPAN / 4 / len(clips))
-        names = [(ruler.width(clip.label, 9, "bold"), clip.label) for clip in clips]
-        full: list[tuple[str, ...]] = [
-            (name[1], _clock(clip.start, length)) for name, clip in zip(names, clips, strict=True)
+        self.bars: Floats = np.empty(0)
+        if clips:
+            self._place(clips, length, ruler)
+
+    def _place(self, clips: Sequence[ChosenClip], length: float, ruler: _Ruler) -> None:
+        counts = np.array([len(run.seconds) for run in self.runs])
+        gap = min(_GAP, _SPAN / 4 / len(counts))
+        barest = min(_WIDEST, (_SPAN - gap * (len(counts) - 1)) / counts.sum())
+        owners = np.array([run.clip for run in self.runs])
+        main = [  # the run of each clip that bears its label
+            max(np.flatnonzero(owners == at), key=lambda run: (counts[run], -run))
+            for at in range(len(clips))
         ]
-        widths = np.array([max(ruler.width(b, 8), ruler.width(a, 9, "bold")) for a, b in full])
-        short = np.array([name[0] for name in names])
-        cited = np.array([clip.cited for clip in clips])
-        thinned = [np.arange(len(clips)) % step == 0 for step in range(1, len(clips) + 1)]
-        ways: list[tuple[list[tuple[str, ...]], Floats]] = [(full, widths)]
-        ways += [
-            (
-                [(clip.label,) if k else () for clip, k in zip(clips, keep, strict=True)],
-                short * keep,
-            )
-            for some in ((keep | cited for keep in thinned), iter(thinned))
-            for keep in some
-        ]
-        ways.append((self.labels, short * 0))
-        least = min(4.0, _widest(counts, ways[-1][1], gap))
-        for labels, room in ways:
+        for ways in zip(*(_names(clip, length) for clip in clips), strict=True):
+            widths = np.array([_label_width(words, ruler) for words in ways])
+            room = np.zeros(len(counts))
+            room[main] = widths
             self.bar = _widest(counts, room, gap)
-            if self.bar >= least:
-                self.labels = list(labels)
+            if self.bar >= min(4, barest):
                 break
-        over = np.maximum(room - counts * self.bar, 0) / 2
-        wanted: list[float] = []
-        spacing: list[float] = []
-        for at, clip in enumerate(clips):
-            if at:
-                spacing.append(self.bar + gap + over[at - 1] + over[at])
-            seconds = [frame.time for frame in clip.frames] or [(clip.start + clip.end) / 2]
-            wanted += [second / length * _SPAN for second in seconds]
-            spacing += [self.bar] * (len(seconds) - 1)
+        else:
+            self.bar, room = barest, room * 0
+        self._stand(counts, np.maximum(room - counts * self.bar, 0) / 2, gap, length)
+        taken: list[tuple[float, float]] = []
+        for at in sorted(range(len(clips)), key=lambda at: not clips[at].cited):
+            run = self.runs[main[at]]
+            half = widths[at] / 2
+            middle = float(np.clip((run.left + run.right) / 2, half, _SPAN - half))
+            left, right = middle - half, middle + half
+            if all(right + 2 <= start or end + 2 <= left for start, end in taken):
+                taken.append((left, right))
+                self.labels.append((clips[at], middle, ways[at]))
+
+    def _stand(self, counts: NDArray[Any], over: Floats, gap: float, length: float) -> None:
+        """Place bars; ``over`` is what the label of a run needs on either side of its bars."""
+        wanted = [second / length * _SPAN for run in self.runs for second in run.seconds]
+        spacing = np.full(len(wanted) - 1, self.bar)
+        firsts = np.cumsum(counts)[:-1]
+        spacing[firsts - 1] += gap + over[:-1] + over[1:]
         half = self.bar / 2
         places = _placed(wanted, spacing, half + over[0], _SPAN - half - over[-1])
-        done = 0
-        for clip, count in zip(clips, counts, strict=True):
-            mine = places[done : done + count]
-            done += count
-            self.edges.append((mine[0] - half, mine[-1] + half))
-            self.middles.append((mine[0] + mine[-1]) / 2)
-            self.bars += list(mine) if clip.frames else []
+        bars = []
+        for run, mine in zip(self.runs, np.split(places, firsts), strict=True):
+            if run.frames:
+                run.left, run.right = float(mine[0]) - half, float(mine[-1]) + half
+                bars.append(mine)
+            else:
+                run.left = run.right = float(mine[0])
+        self.bars = np.concatenate([np.empty(0), *bars])
+
+
+def _runs(clips: Sequence[ChosenClip], length: float) -> list[_Run]:
+    """The frames of all clips in order of time; those of a clip that are close stay together."""
+    pieces: list[tuple[float, int, _Run]] = []
+    for at, clip in enumerate(clips):
+        frames = sorted(clip.frames, key=lambda frame: frame.time)
+        seconds = [frame.time for frame in frames] or [(clip.start + clip.end) / 2]
+        apart = (seconds[-1] - seconds[0]) / length * _SPAN
+        if len(frames) > 1 and apart >= _WIDEST * (len(frames) - 1):
+            pieces += [(frame.time, at, _Run(at, [frame.time], [frame])) for frame in frames]
+        else:
+            pieces.append((float(np.mean(seconds)), at, _Run(at, seconds, frames)))
+    runs: list[_Run] = []
+    for _, at, piece in sorted(pieces, key=lambda piece: piece[:2]):
+        if runs and runs[-1].clip == at:
+            runs[-1].seconds += piece.seconds
+            runs[-1].frames += piece.frames
+        else:
+            runs.append(piece)
+    return runs
+
+
+def _names(clip: ChosenClip, length: float) -> Iterator[tuple[str, ...]]:
+    """What a clip may be labelled with, the longest first."""
+    start, end = (_clock(edge, length, length < 60) for edge in (clip.start, clip.end))
+    yield clip.label, start if start == end else f"{start}–{end}"
+    yield clip.label, start
+    yield (clip.label,)
+
+
+def _label_width(words: Sequence[str], ruler: _Ruler) -> float:
+    """With what is kept free around it."""
+    return 8 + max(ruler.width(words[0], 9, "bold"), *(ruler.width(w, 8) for w in words[1:]), 0)
 
 
 def _widest(counts: NDArray[Any], room: Floats, gap: float) -> float:
-    """How wide bars can be where ``room`` is kept for labels; 0 where there is none."""
+    """How wide bars can be where each run gets ``room`` for a label; 0 if there is too little."""
     for bar in np.geomspace(_WIDEST, 0.5, 60):
         if np.maximum(counts * bar, room).sum() + gap * (len(counts) - 1) <= _SPAN:
             return float(bar)
     return 0.0
 
 
-def _placed(wanted: Sequence[float], spacing: Sequence[float], low: float, high: float) -> Floats:
+def _boxes(
+    axes: Axes, left: Floats, right: Floats, top: Any, colors: Any, low: Any = 0, alpha: float = 1
+) -> None:
+    """Filled boxes: many are one artist."""
+    from matplotlib.collections import PolyCollection
+
+    low, top, _ = np.broadcast_arrays(low, top, left)
+    x = np.stack([left, right, right, left], axis=1)
+    y = np.stack([low, low, top, top], axis=1)
+    corners = np.stack([x, y], axis=2)
+    axes.add_collection(
+        PolyCollection(list(corners), facecolors=colors, linewidths=0, alpha=alpha), autolim=False
+    )
+
+
+def _scale(axes: Axes, ticks: Sequence[float]) -> None:
+    """Grey numbers on the left, with faint lines behind what is drawn."""
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks], size=8, color=_SOFT)
+    axes.tick_params(length=0)
+    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _title(page: _Page, middle: float, words: str) -> None:
+    """What a scale measures."""
+    page.text(_EDGE - 6, middle, words, size=8, rotation=90, va="center", color=_SOFT)
+
+
+def _placed(wanted: Sequence[float], spacing: Floats, low: float, high: float) -> Floats:
     """Places next to those ``wanted`` (least squares), in order and ``spacing`` apart.
 
     This is an isotonic regression, by pooling adjacent violators.
@@ -471,8 +606,11 @@ def _placed(wanted: Sequence[float], spacing: Sequence[float], low: float, high:
     return np.asarray(np.clip(level, low, max(high - offsets[-1], low)) + offsets)
 
 
-def _lanes(clips: Sequence[ChosenClip], apart: float) -> list[int]:
-    """A lane for each clip, so that clips that overlap in time stand one below the other."""
+def _lanes(clips: Sequence[ChosenClip], least: float) -> list[int]:
+    """A lane for each clip, three at most, so that clips that overlap stand one below the other.
+
+    ``least`` is how many seconds are drawn of even the shortest clip.
+    """
     ends: list[float] = []
     lanes = []
     for clip in clips:
@@ -480,14 +618,23 @@ def _lanes(clips: Sequence[ChosenClip], apart: float) -> list[int]:
         lane = next(free, min(len(ends), 2))
         if lane == len(ends):
             ends.append(0.0)
-        ends[lane] = max(ends[lane], clip.end)
+        wide = clip.end - clip.start
+        ends[lane] = max(ends[lane], clip.end) if wide > least else ends[lane]
         lanes.append(lane)
     return lanes
 
 
 def _peaks(at: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """A curve with no more points than can be seen, of each column the highest."""
+    """A curve with no more points than can be seen: of each column the highest.
+
+    The last value holds for as long as one lasts.
+    """
     values = np.nan_to_num(np.asarray(values, float))
+    if not len(at):
+        return at, values
+    lasts = float(np.median(np.diff(at))) if len(at) > 1 else float(_SPAN)
+    at = np.append(at, min(at[-1] + lasts, _SPAN))
+    values = np.append(values, values[-1])
     if len(at) <= 2 * _SPAN:
         return at, values
     column = np.floor(at).astype(int)
@@ -496,40 +643,50 @@ def _peaks(at: Floats, values: Floats) -> tuple[Floats, Floats]:
     return at[keep], values[keep]
 
 
-def _clock(seconds: float, length: float) -> str:
-    """``h:mm:ss``, in a video of less than an hour ``mm:ss``; tenths where there are some."""
-    whole = int(seconds + 1e-6)
-    tenths = f"{seconds - whole:.1f}"[1:] if length < 5 else ""
-    hours, rest = divmod(whole, 3600)
+def _clock(seconds: float, length: float, tenths: bool = False) -> str:
+    """``h:mm:ss``, in a video of less than an hour ``mm:ss``, rounded down."""
+    tens = round(seconds * 10) if tenths else int(seconds + 1e-6) * 10
+    hours, rest = divmod(tens // 10, 3600)
     start = f"{hours}:" if length >= 3600 else ""
-    return f"{start}{rest // 60:02d}:{rest % 60:02d}{tenths}"
+    return f"{start}{rest // 60:02d}:{rest % 60:02d}" + (f".{tens % 10}" if tenths else "")
+
+
+def _count(tokens: float) -> str:
+    """Tokens of a frame, which may be a share of those of its clip."""
+    return f"{tokens:,.0f}" if tokens >= 10 or tokens == int(tokens) else f"{tokens:.1f}"
 
 
 def _summary(of: Explanation) -> str:
-    """What was taken of the video, in a line."""
-    clips = f"{len(of.clips)} clip{'s' * (len(of.clips) != 1)}"
+    """What was taken of the video, in a line; sizes are width × height."""
+    long = f"{_clock(of.duration, of.duration, of.duration < 60)} long"
     frames = [frame for clip in of.clips for frame in clip.frames]
+    if not of.clips:
+        return f"{long}  ·  nothing chosen"
     if not frames:
-        return f"{clips}, {_clock(of.duration, of.duration)} long"
+        return f"{long}  ·  {_several(len(of.clips), 'passage')} quoted"
     sizes = sorted({(frame.height, frame.width) for frame in frames})
-    low, high = (f"{height}×{width}" for height, width in (sizes[0], sizes[-1]))
-    return (
-        f"{len(frames)} frame{'s' * (len(frames) != 1)} in {clips}, "
-        f"{low if low == high else f'{low} to {high}'} px, of {_clock(of.duration, of.duration)}"
-    )
+    low, high = (f"{width}×{height}" for height, width in (sizes[0], sizes[-1]))
+    size = low if low == high else f"{low} to {high}"
+    taken = f"{_several(len(frames), 'frame')} in {_several(len(of.clips), 'clip')}"
+    return f"{long}  ·  {taken}  ·  {size} px"
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 def _notes(explanations: Sequence[Explanation]) -> list[str]:
     """The method, its reasons and the budget; once for all videos where they are the same."""
     notes: list[str] = []
     for one in explanations[:MOST]:
-        notes.append("  ·  ".join(part for part in (one.method, *one.why) if part))
+        parts = [f"Method: {one.method}", *one.why]
         if one.budget is not None and one.used is not None:
-            notes[-1] += f"  ·  {one.used:,} of {one.budget:,} visual tokens"
+            parts.append(f"{one.used:,} of {one.budget:,} visual tokens")
+        notes.append("  ·  ".join(part for part in parts if part))
     if len(set(notes)) > 1:
-        notes = [f"{of.video}: {note}" for of, note in zip(explanations, notes, strict=False)]
+        notes = [f"{of.video}  ·  {note}" for of, note in zip(explanations, notes, strict=False)]
     if len(explanations) > MOST:
-        notes.append(f"{len(explanations) - MOST} more videos are left out.")
+        notes.append(f"Not drawn: {_several(len(explanations) - MOST, 'more video')}.")
     return list(dict.fromkeys(notes))
 
 
