@@ -29,6 +29,7 @@ class Behaviour:
     """How the server answers; what each answer is made of stands in ``OpenAIServer.seen``."""
 
     answer: str | None = None  # what it says; null: a sentence about what it was sent
+    first: list[str] = field(default_factory=list)  # what it says before that, one by one
     echo: bool = False  # it says the last text it was sent
     fail: int = 0  # so many of the next requests get `status`
     status: int = 500
@@ -163,6 +164,7 @@ class _Service:
         if behaviour.late_for and behaviour.late_for in " ".join(texts):
             await asyncio.sleep(0.3)
         said = texts[-1] if behaviour.echo else behaviour.answer or _sentence(parts)
+        said = behaviour.first.pop(0) if behaviour.first else said
         if behaviour.document or not body.get("stream"):
             return web.json_response(self.whole(said, body))
         return await self.stream(request, said, body)

@@ -12,10 +12,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "videopipe"
 FLOORS = (
     {"errors", "types"},
-    {"config"},
+    {"config", "allocate", "registry"},
     {"media", "select", "compress", "library"},
     {"scan", "mllm"},
-    {"describe", "answer"},
+    {"describe"},
+    {"answer"},
     {"ingest", "evaluate", "serve"},
     {"cluster"},
     {"api", ""},

@@ -575,3 +575,37 @@ def test_a_read_only_library_is_read() -> None:
             with suppress(OSError):
                 place.chmod(0o755)
                 folder.chmod(0o755)
+
+
+def test_every_text_is_scored_with_its_span(folder: Path) -> None:
+    with Library.open(folder) as library:
+        scores = library.scores("the red pump", WORD_SUM)
+        assert len(scores) == 5
+        assert [score.video_id for score in scores] == [A] * 4 + [B]
+        assert [(score.start, score.end) for score in scores if score.clip == 1] == [(10.0, 20.0)]
+        only = library.scores("the red pump", WORD_SUM, videos=[B])
+        assert [score.video_id for score in only] == [B]
+        best = max(scores, key=lambda score: score.score)
+        assert (best.video_id, best.clip) == (A, 0)
+        (hit,) = library.search("the red pump", 1, embedder=WORD_SUM)
+        assert best.score == hit.score
+    with Library.open(folder.parent / "empty", create=True) as library:
+        assert library.scores("the red pump", WORD_SUM) == []
+
+
+def test_signals_are_added_beside_those_that_are_there(folder: Path) -> None:
+    with Library.open(folder) as library:
+        vectors = np.arange(6, dtype=np.float16).reshape(2, 3)
+        library.add_signals(A, {"vectors": vectors}, {"encoder": "a"})
+        library.add_signals(A, {"vectors": vectors + 1}, {"encoder": "b"})
+        assert set(library.signals(A)) == {"hash", "none", "times", "vectors"}
+        assert library.signals(A, ["vectors", "nothing"])["vectors"].tolist() == [
+            [1, 2, 3],
+            [4, 5, 6],
+        ]
+        assert list(library.signals(A, ["times"])) == ["times"]
+        assert library.get(A).info["encoder"] == "b"
+        assert library.get(A).info["codec"] == "h264"
+        assert library.verify() == []
+        with pytest.raises(NotFound, match="holds no video"):
+            library.add_signals("c" * 32, {"vectors": vectors}, {})

@@ -63,6 +63,7 @@ def ask(
     *,
     choices: Sequence[str] = (),
     frames: PathLike | None = None,
+    explain: PathLike | None = None,
     model: str | None = None,
     budget: int | None = None,
     config: Config | None = None,
@@ -73,8 +74,8 @@ def ask(
     """Answer ``question`` from one video or from a whole library.
 
     A ``video`` file that the library does not hold yet is indexed first, in this process. The
-    evidence frames are written into the folder ``frames`` when it is given. With ``choices`` one of
-    them is picked.
+    evidence frames are written into the folder ``frames`` when it is given, and a picture of how
+    they were chosen into the file ``explain``. With ``choices`` one of them is picked.
 
     Args:
         model: a video MLLM, by hub name or folder, or ``openai:MODEL`` on a server, that looks at
@@ -98,9 +99,13 @@ def ask(
     if video is None and library is None:
         raise ConfigError("Name a video or a library to ask.")
     answer.check(question, choices)  # before a video is indexed for it
+    if explain is not None:
+        answer.check_target(Path(explain))
     with _opened(library, create=video is not None) as opened:
         if config.model.name is not None:
-            return _watch(question, video, opened, choices, frames, config, observer, on_text, tell)
+            return _watch(
+                question, video, opened, choices, frames, explain, config, observer, on_text, tell
+            )
         wanted = None if video is None else [_ensure(opened, video, config, observer)]
         return answer.ask(
             question,
@@ -108,6 +113,7 @@ def ask(
             videos=wanted,
             choices=choices,
             frames=None if frames is None else Path(frames),
+            explain=None if explain is None else Path(explain),
             config=config,
         )
 
@@ -118,6 +124,7 @@ def _watch(
     library: Library,
     choices: Sequence[str],
     frames: PathLike | None,
+    explain: PathLike | None,
     config: Config,
     observer: Observer | None,
     on_text: Callable[[str], None] | None,
@@ -141,6 +148,7 @@ def _watch(
         videos=None if video is None else [_ensure(library, video, config, observer)],
         choices=choices,
         frames=None if frames is None else Path(frames),
+        explain=None if explain is None else Path(explain),
         config=config,
         on_text=on_text,
         tell=tell,

@@ -33,6 +33,20 @@ class ScanConfig:
         "exact: the frame on display; nonref, keyframe: the nearest that is cheap to decode; "
         "auto: the cheapest that is off by a tenth of a step at most",
     )
+    landmarks: bool = _key(True, "follow scene points, for questions about space")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """What compares frames with a question, beside what is said and shown in them."""
+
+    model: str | None = _key(
+        None,
+        "dual encoder of images and text (SigLIP2, CLIP, Long-CLIP), hub name or folder, e.g. "
+        "google/siglip2-base-patch16-224; null: text alone",
+    )
+    device: str = _key("auto", "auto, cpu, cuda, cuda:0, ...")
+    batch: int = _key(32, "frames encoded at once", 1, 4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +160,25 @@ class BudgetConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectConfig:
+    """Which frames a model is shown, and how large; ``videopipe methods`` lists the selectors."""
+
+    method: str = _key("auto", "a selector; auto: by what is asked and whether anything stands out")
+    resolution: Literal["selector", "even", "distortion"] = _key(
+        "selector",
+        "selector: by what the method says a frame is worth; even: all the same; distortion: by "
+        "how much there is to see in each",
+    )
+    legible: bool = _key(True, "keep on-screen text that matters at a size at which it can be read")
+    model_frames: int = _key(
+        0, "frames that the model itself scores before it answers (QuoTA); slow", 0, 100_000
+    )
+    second_look: bool = _key(
+        False, "look again, larger, where the first answer is unsure; within the same budget"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CompressConfig:
     """What makes many visual tokens few before they enter the sequence."""
 
@@ -218,6 +251,7 @@ class Config:
     """The whole tree. Sections up to ``embed`` decide what the library holds."""
 
     scan: ScanConfig = field(default_factory=ScanConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     clips: ClipsConfig = field(default_factory=ClipsConfig)
     subtitles: SubtitlesConfig = field(default_factory=SubtitlesConfig)
     ocr: OcrConfig = field(default_factory=OcrConfig)
@@ -227,6 +261,7 @@ class Config:
     asr: AsrConfig = field(default_factory=AsrConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
     compress: CompressConfig = field(default_factory=CompressConfig)
     retrieve: RetrieveConfig = field(default_factory=RetrieveConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
@@ -237,8 +272,9 @@ class Config:
     def index_hash(self) -> str:
         """Digests of the settings that decide what the library holds for a video.
 
-        The first is of what every video has; ``-c...`` of captions and ``-a...`` of speech follow
-        where they are asked for. Who makes them counts too. See :func:`satisfies`.
+        The first is of what every video has; ``-c...`` of captions, ``-a...`` of speech and
+        ``-e...`` of frame vectors follow where they are asked for. Who makes them counts too. See
+        :func:`satisfies`.
         """
         parts = [_digest({name: asdict(getattr(self, name)) for name in _INDEX_SECTIONS})]
         if self.captions.by != "none":
@@ -255,6 +291,8 @@ class Config:
         if self.asr.model is not None:
             speech = {"model": self.asr.model, "language": self.asr.language}
             parts.append(f"a{_digest(speech)}")
+        if self.encoder.model is not None:
+            parts.append(f"e{_digest({'model': self.encoder.model})}")
         return "-".join(parts)
 
     def hash(self) -> str:
@@ -273,8 +311,9 @@ def _digest(tree: Mapping[str, Any]) -> str:
 def satisfies(held: str, wanted: str) -> bool:
     """Whether a video indexed under ``held`` has all that ``wanted`` asks for.
 
-    Both are what :meth:`Config.index_hash` returned. Captions or speech that are held and not
-    wanted do no harm; those of another model or other settings are not the wanted ones.
+    Both are what :meth:`Config.index_hash` returned. Captions, speech or frame vectors that are
+    held and not wanted do no harm; those of another model or other settings are not the wanted
+    ones.
     """
     base, *parts = wanted.split("-")
     held_base, *held_parts = held.split("-")
@@ -282,9 +321,10 @@ def satisfies(held: str, wanted: str) -> bool:
 
 
 def given_up(held: str, made: str) -> list[str]:
-    """What of ``captions`` and ``speech`` a video had under ``held`` and has no more."""
+    """What of captions, speech and frame vectors a video had under ``held`` and has no more."""
     had, has = ({part[0] for part in digest.split("-")[1:]} for digest in (held, made))
-    return [name for name, mark in (("captions", "c"), ("speech", "a")) if mark in had - has]
+    parts = (("captions", "c"), ("speech", "a"), ("frame vectors", "e"))
+    return [name for name, mark in parts if mark in had - has]
 
 
 @dataclass(frozen=True, slots=True)

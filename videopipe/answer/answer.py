@@ -87,8 +87,8 @@ class Answer:
     ``found`` is False when nothing in the library matches; ``text`` then says so and ``citations``
     is empty. ``choice`` is the index of the chosen option, None for an open question or when
     nothing matches. Quotes stand in time order, what a model cites in the order in which it does;
-    ``[1]`` in ``text`` is ``citations[0]``. A model's answer has the ``evidence`` it was shown, the
-    report of its ``budget`` and how its ``generation`` ended.
+    ``[1]`` in ``text`` is ``citations[0]``. A model's answer has the ``evidence`` it was shown, how
+    that was selected, the report of its ``budget`` and how its ``generation`` ended.
     """
 
     question: str
@@ -104,6 +104,7 @@ class Answer:
     evidence: tuple[Evidence, ...] = ()
     budget: dict[str, Any] | None = None
     generation: dict[str, Any] | None = None
+    selection: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, keys stable."""
@@ -117,6 +118,7 @@ class Answer:
             "citations": [citation.to_dict() for citation in self.citations],
             "evidence": [part.to_dict() for part in self.evidence],
             "budget": self.budget,
+            "selection": self.selection,
             "generation": self.generation,
             "model": self.model,
             "config_hash": self.config_hash,

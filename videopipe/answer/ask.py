@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 from videopipe.answer.answer import Answer, Choice, Citation
 from videopipe.answer.evidence import best_time, illustrate
+from videopipe.answer.explain import check_target, draw
+from videopipe.answer.explained import citations_explained
 from videopipe.answer.overview import asks_for_overview, overview
 from videopipe.answer.passages import Passage, passages
+from videopipe.answer.pool import gather
 from videopipe.answer.reader import choose, read
-from videopipe.config import Config
+from videopipe.config import Config, EncoderConfig
 from videopipe.errors import ConfigError
 from videopipe.library import ClipHit, Embedder, Library, Video, load_embedder
 
@@ -37,13 +40,21 @@ def ask(
     videos: Sequence[str] | None = None,
     choices: Sequence[str] = (),
     frames: Path | None = None,
+    explain: Path | None = None,
     config: Config | None = None,
 ) -> Answer:
     """Answer ``question`` from what ``library`` holds about ``videos`` (ids; None for all).
 
+    Args:
+        frames: folder for a picture of each citation.
+        explain: file for a picture of where in the videos they are, and how well what is there
+            fits the question.
+
     Raises:
-        ConfigError: an empty question, or choices that are no choice.
+        ConfigError: an empty question, choices that are no choice, or a file that is no picture.
     """
+    if explain is not None:
+        check_target(explain)
     config = config or Config()
     check(question, choices)
     clock = time.perf_counter()
@@ -93,7 +104,7 @@ def ask(
         warnings.append(
             "the packaged text model reads English; in other scripts only exact words are matched"
         )
-    return Answer(
+    answer = Answer(
         question=question,
         text=_text(citations, choices, found.picked),
         found=bool(citations),
@@ -104,6 +115,13 @@ def ask(
         timings=timings,
         warnings=tuple(warnings),
     )
+    if explain is not None:
+        shown = list(found.videos.values()) or library.videos()[:1]
+        pool = gather(
+            (question,), library, shown, embedder, replace(config, encoder=EncoderConfig())
+        )
+        draw(explain, citations_explained(question, pool, answer))
+    return answer
 
 
 def check(question: str, choices: Sequence[str]) -> None:
@@ -209,7 +227,9 @@ def _cite(number: int, passage: Passage, value: float, video: Video, library: Li
         source=passage.source,
         text=passage.text,
         score=value,
-        frame_time=best_time(library.signals(passage.video_id), passage.start, passage.end),
+        frame_time=best_time(
+            library.signals(passage.video_id, ("times", "sharpness")), passage.start, passage.end
+        ),
     )
 
 

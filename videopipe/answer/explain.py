@@ -312,7 +312,7 @@ class _Panel:
             box = {"boxstyle": "round,pad=0.22", "facecolor": _CITED, "edgecolor": "none"}
             look: dict[str, Any] = {"color": "white", "bbox": box} if clip.cited else {}
             look = {"size": 9, "weight": "bold", "color": _INK, **look}
-            for line, word in enumerate(words):
+            for line, word in enumerate(words, 2 - len(words)):
                 page.text(_LEFT + middle, top + 18 * line, word, ha="center", **look)
                 look = {"size": 8, "color": _CITED if clip.cited else _SOFT}
 
@@ -366,9 +366,6 @@ class _Panel:
         low = np.array([_FUNNEL + _LANE * lane for lane in self.lanes])
         lefts, rights = self._spans()
         _boxes(axes, lefts, rights, low + _LANE - 3, self._colors(), low)
-        if any(clip.cited for clip in self.clips):
-            left = _LEFT + _SPAN + _BESIDE
-            page.text(left, top + _FUNNEL - 4, "■ cited", size=8, color=_CITED)
 
     def _span(self, start: float, end: float) -> tuple[float, float]:
         """Where a stretch lies on the axis, wide enough to be seen."""
@@ -398,7 +395,7 @@ class _Panel:
         axes.fill_between(places, values, color=_RELEVANCE, alpha=0.22, linewidth=0)
         signals = dict(self.of.signals)
         name = f"relevance ({next(iter(signals))})" if len(signals) == 1 else "relevance"
-        axes.plot(places, values, color=_RELEVANCE, linewidth=1.4, label=name)
+        axes.plot(places, values, color=_RELEVANCE, linewidth=1.4, label=name, zorder=2.5)
         if len(signals) > 1:
             for (name, curve), (color, dash) in zip(signals.items(), _SIGNALS, strict=False):
                 places, values = _peaks(at, curve)
@@ -409,8 +406,10 @@ class _Panel:
                 seconds / self.length * _SPAN,
                 np.interp(seconds, self.of.times, np.nan_to_num(self.of.relevance)),
                 "o", color=_INK, markersize=3, markeredgewidth=0, clip_on=False,
-                label="chosen frame",
+                label="chosen frame", zorder=3,
             )  # fmt: skip
+        if any(clip.cited for clip in self.clips):
+            axes.fill([], [], color=_CITED, label="cited")
         axes.legend(
             loc="upper left", bbox_to_anchor=(1 + (_BESIDE - 6) / _SPAN, 1), fontsize=8,
             frameon=False, labelcolor=_SOFT, borderaxespad=0, handlelength=1.6,
@@ -490,15 +489,11 @@ class _Row:
         else:
             self.bar, room = barest, room * 0
         self._stand(counts, np.maximum(room - counts * self.bar, 0) / 2, gap, length)
-        taken: list[tuple[float, float]] = []
-        for at in sorted(range(len(clips)), key=lambda at: not clips[at].cited):
-            run = self.runs[main[at]]
+        middles = [(self.runs[run].left + self.runs[run].right) / 2 for run in main]
+        for at in _apart(middles, widths, [clip.cited for clip in clips]):
             half = widths[at] / 2
-            middle = float(np.clip((run.left + run.right) / 2, half, _SPAN - half))
-            left, right = middle - half, middle + half
-            if all(right + 2 <= start or end + 2 <= left for start, end in taken):
-                taken.append((left, right))
-                self.labels.append((clips[at], middle, ways[at]))
+            middle = float(np.clip(middles[at], half, _SPAN - half))
+            self.labels.append((clips[at], middle, ways[at]))
 
     def _stand(self, counts: NDArray[Any], over: Floats, gap: float, length: float) -> None:
         """Place bars; ``over`` is what the label of a run needs on either side of its bars."""
@@ -528,7 +523,7 @@ def _runs(clips: Sequence[ChosenClip], length: float) -> list[_Run]:
         if len(frames) > 1 and apart >= _WIDEST * (len(frames) - 1):
             pieces += [(frame.time, at, _Run(at, [frame.time], [frame])) for frame in frames]
         else:
-            pieces.append((float(np.mean(seconds)), at, _Run(at, seconds, frames)))
+            pieces.append((seconds[0], at, _Run(at, seconds, frames)))
     runs: list[_Run] = []
     for _, at, piece in sorted(pieces, key=lambda piece: piece[:2]):
         if runs and runs[-1].clip == at:
@@ -550,6 +545,28 @@ def _names(clip: ChosenClip, length: float) -> Iterator[tuple[str, ...]]:
 def _label_width(words: Sequence[str], ruler: _Ruler) -> float:
     """With what is kept free around it."""
     return 8 + max(ruler.width(words[0], 9, "bold"), *(ruler.width(w, 8) for w in words[1:]), 0)
+
+
+def _apart(middles: Sequence[float], widths: Floats, cited: Sequence[bool]) -> list[int]:
+    """Which labels to write: the cited ones, and every so many of the others, where free."""
+    low = np.clip(np.asarray(middles) - widths / 2, 0, _SPAN - widths)
+    order = np.argsort(low, kind="stable")
+
+    def free(at: int, others: Sequence[int]) -> bool:
+        return all(low[at] + widths[at] <= low[o] or low[o] + widths[o] <= low[at] for o in others)
+
+    steps = (order[::step] for step in range(1, len(order) + 1))
+    regular = next(some for some in steps if np.all(low[some] + widths[some] <= _next(low[some])))
+    kept: list[int] = []
+    for at in [*(at for at in order if cited[at]), *regular]:
+        if at not in kept and free(at, kept):
+            kept.append(int(at))
+    return sorted(kept)
+
+
+def _next(values: Floats) -> Floats:
+    """For each value the one after it; the last has none to mind."""
+    return np.append(values[1:], np.inf)
 
 
 def _widest(counts: NDArray[Any], room: Floats, gap: float) -> float:

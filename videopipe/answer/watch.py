@@ -1,48 +1,45 @@
-"""The pixel path: from a question to what a video MLLM says of the clips it is shown.
+"""The pixel path: from a question to what a video MLLM says of the frames it is shown.
 
-Retrieve clips, take frames, plan them into the budget, fetch them at the planned sizes, let the
-model look, and turn the marks in its reply into citations.
+Gather the frames that may be shown, select some, plan them into the budget, fetch them at the
+planned sizes, let the model look, and turn the marks in its reply into citations.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from videopipe.answer.answer import Answer, Choice, Citation, Evidence
-from videopipe.answer.evidence import best_time, illustrate, known_packets
-from videopipe.answer.letters import extract_letter
+from videopipe.answer.evidence import best_time, illustrate
+from videopipe.answer.explain import check_target, draw
+from videopipe.answer.legibility import legible, small_print
+from videopipe.answer.look import Asked, Look, Tell, look
+from videopipe.answer.model_relevance import with_model_relevance
 from videopipe.answer.overview import asks_for_overview
-from videopipe.answer.prompts import (
-    ABSTENTION,
-    Block,
-    block_text,
-    citations_in,
-    fit_lines,
-    is_abstention,
-    question_prompt,
-    renumbered,
+from videopipe.answer.parts import Part, frame_size, parts_of
+from videopipe.answer.explained import explanations
+from videopipe.answer.pool import Pool, gather
+from videopipe.answer.prompts import ABSTENTION, block_text, renumbered
+from videopipe.answer.second_look import (
+    REQUEST,
+    better,
+    closer,
+    first_share,
+    reason_to_look_again,
 )
+from videopipe.answer.vectors import with_vectors
 from videopipe.config import Config
-from videopipe.errors import MediaError, NotFound, TimeLimit, VideopipeError
-from videopipe.library import Embedder, Library, Video, load_embedder
-from videopipe.media import fetch, fetch_each
-from videopipe.mllm import BudgetPlan, Reply, View, Viewer
-from videopipe.mllm.quoting import spoken
-from videopipe.mllm.view import DENSEST, GLANCE, even_times
-from videopipe.select import Footage
-from videopipe.types import Clip, FrameSet, Source, TimedText, stamp
+from videopipe.errors import ConfigError, NotFound, TimeLimit
+from videopipe.library import Library, Video, load_embedder
+from videopipe.mllm import Reply, Viewer
+from videopipe.select import Footage, Selection, choose, group, method
+from videopipe.select.resolution import demands
+from videopipe.types import stamp
 
 NO_ANSWER = "The model gave no answer."
-Tell = Callable[[str], None]
-_MARGIN = 0.05  # seconds before the end of a video that still have a frame
 
 
 def watch(
@@ -53,124 +50,120 @@ def watch(
     videos: Sequence[str] | None = None,
     choices: Sequence[str] = (),
     frames: Path | None = None,
+    explain: Path | None = None,
     config: Config,
     on_text: Tell | None = None,
     tell: Tell | None = None,
 ) -> Answer:
-    """Let ``viewer`` answer ``question`` from clips of ``videos`` (ids; None for all).
+    """Let ``viewer`` answer ``question`` from frames of ``videos`` (ids; None for all).
 
     Args:
         frames: folder for a picture of each part that is cited, or that was shown where the model
             cites none.
+        explain: file for a picture of how the frames were chosen.
         on_text: told the reply as it comes.
         tell: told in a sentence what is going on.
 
     Raises:
-        NotFound: none of the videos is where it was when it was indexed.
+        NotFound: none of the videos is where it was when it was indexed, or the encoder is not
+            there.
         MediaError: none of them can be decoded.
         ModelError: the model cannot be reached, or runs out of memory.
         TimeLimit: it said nothing within its time.
+        ConfigError: an unknown selector, or one that needs what these videos lack.
     """
-    tell = tell or (lambda sentence: None)
+    method(config.select.method)
+    if explain is not None:
+        check_target(explain)
     clock = time.perf_counter()
     timings: dict[str, float] = {}
 
     def lap(stage: str) -> None:
         nonlocal clock
-        timings[stage] = time.perf_counter() - clock
+        timings[stage] = timings.get(stage, 0.0) + time.perf_counter() - clock
         clock = time.perf_counter()
 
-    warnings: list[str] = []
     embedder = load_embedder(config.embed.model)
+    library.require_embedder(embedder.name)
+    tell = tell or (lambda sentence: None)
+    asked = Asked(
+        question, tuple(choices), library, viewer, embedder, config, tell, on_text, warnings=[]
+    )
     lap("load")
-    parts = _parts(question, library, videos, choices, embedder, config, warnings)
+    pool, scores = _gathered(asked, videos)
     lap("retrieve")
-    parts, plan, pictures = _shown(viewer, parts, library, config, warnings)
-    tell(f"looking at {plan.frames} frames: {plan.kept} of {plan.budget} visual tokens ...")
-    lap("fetch")
-    blocks = [_block(number, part, parts, library) for number, part in enumerate(parts, 1)]
-    blocks = _within(blocks, question, viewer, library, embedder, config.budget.text_tokens)
-    prompt = question_prompt(question, blocks, choices)
-    (found,) = viewer.look(
-        [View(prompt, pictures, plan)],
-        max_new_tokens=config.model.max_new_tokens,
-        time_limit_seconds=config.model.time_limit_seconds,
-        on_text=on_text,
-    )
-    if isinstance(found, VideopipeError):
-        raise found
+    twice = config.select.second_look
+    budget = first_share(config.budget.tokens) if twice else config.budget.tokens
+    selection = _selected(asked, pool, budget)
+    weights = demands(selection, config.select.resolution, pool.candidates.complexity)
+    parts = parts_of(selection, pool, scores, weights)
+    if config.select.legible:
+        parts = legible(parts, asked)
+    lap("select")
+    seen = look(asked, parts, budget, REQUEST if twice and not choices else "")
     lap("generate")
-    warnings += _told(found, config)
-    text, cited = citations_in(spoken(found.text), [block.number for block in blocks])
-    absent = is_abstention(text)
-    picked = None if absent or not choices else extract_letter(text, choices)
-    cited = [] if absent else cited
-    shown = [picture.times.tolist() for picture in pictures]
-    citations = [
-        _citation(place, parts[number - 1], blocks[number - 1], shown[number - 1], library)
-        for place, number in enumerate(cited, 1)
-    ]
-    evidence = [
-        Evidence(part.video.video_id, part.video.path, part.clip.start, part.clip.end, tuple(times))
-        for part, times in zip(parts, shown, strict=True)
-    ]
-    if not text and not absent:
-        warnings.append("the model said nothing but what it thought; raise model.max_new_tokens")
-    if choices and picked is None and not absent:
-        warnings.append("the model named none of the choices")
-    if text and not choices and not citations and not absent:
-        warnings.append("the model cited no part of the video; check its answer")
+    looks = [seen]
+    small = small_print(seen.parts, seen.sizes)
+    again = reason_to_look_again(seen, asked, bool(small)) if twice else None
+    if again is not None:
+        tell(f"looking again: {again} ...")
+        looks.append(look(asked, closer(seen, asked, pool), config.budget.tokens - seen.plan.kept))
+        seen = looks[-1] if better(*looks) else seen
+        lap("second look")
+    elif small:
+        marks = ", ".join(f"[E{at + 1}]" for at in small)
+        asked.warnings.append(
+            f"text on screen may be too small for the model to read ({marks} of its prompt); "
+            "raise --budget, or add --second-look"
+        )
+    answer = _answer(asked, seen, looks, frames)
     if frames is not None:
-        places = [number - 1 for number in cited] or [at for at, times in enumerate(shown) if times]
-        written = _illustrated(places, parts, shown, frames, warnings, library, config)
-        citations = [
-            replace(citation, frame=written.get(number - 1))
-            for citation, number in zip(citations, cited, strict=True)
-        ]
-        evidence = [replace(part, frame=written.get(at)) for at, part in enumerate(evidence)]
         lap("frames")
-    return Answer(
-        question=question,
-        text=ABSTENTION if absent else renumbered(text, cited) or NO_ANSWER,
-        found=not absent and (picked is not None if choices else bool(text)),
-        citations=tuple(citations),
-        choices=tuple(Choice(choice, float(at == picked)) for at, choice in enumerate(choices)),
-        choice=picked,
-        model=viewer.name,
-        config_hash=config.hash(),
-        timings=timings,
-        warnings=tuple(warnings),
-        evidence=tuple(evidence),
-        budget=plan.to_dict()
-        | {
-            "estimated": not viewer.exact,
-            "text_tokens": sum(viewer.count(block_text(b)) for b in blocks if b.lines),
-        },
-        generation=found.to_dict(),
-    )
+    report = {
+        "method": selection.method,
+        "why": list(selection.why),
+        "signals": sorted(pool.signals),
+        "candidates": len(pool.candidates),
+        "looks": [
+            {"used": one.plan.kept, "frames": one.plan.frames, "why": why}
+            for one, why in zip(looks, (None, again), strict=False)
+        ],
+    }
+    answer = replace(answer, timings=timings, selection=report)
+    if explain is not None:
+        draw(explain, explanations(question, pool, looks, answer, selection))
+    return answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A clip that is shown, how well it matched, and the seconds of the frames taken from it."""
+def _gathered(
+    asked: Asked, videos: Sequence[str] | None
+) -> tuple[Pool, dict[tuple[str, int], float]]:
+    """The frames that may be shown, and how well the clips that were retrieved fit."""
+    library, config = asked.library, asked.config
+    there = _there(library, videos, asked.warnings)
+    scores: dict[tuple[str, int], float] = {}
+    if not asks_for_overview(asked.question):
+        for query in asked.queries:
+            for hit in library.search(
+                query, config.retrieve.clips, videos=list(there), embedder=asked.embedder
+            ):
+                key = (hit.clip.video_id, hit.clip.index)
+                scores[key] = max(scores.get(key, 0.0), hit.score)
+    best = sorted(scores, key=lambda key: (-scores[key], key))[: config.retrieve.clips]
+    scores = {key: scores[key] for key in best}
+    wanted = list(there.values())
+    if len(wanted) > config.retrieve.clips:  # those that something was found in, or the first
+        found = {video_id for video_id, _ in scores}
+        wanted = [v for v in wanted if v.video_id in found] or wanted[: config.retrieve.clips]
+    wanted = with_vectors(library, wanted, config, asked.tell)
+    pool = gather(asked.queries, library, wanted, asked.embedder, config)
+    if config.select.model_frames:
+        pool = with_model_relevance(pool, asked)
+    return pool, scores
 
-    video: Video
-    clip: Clip
-    score: float
-    times: NDArray[np.float64]
 
-
-def _parts(
-    question: str,
-    library: Library,
-    videos: Sequence[str] | None,
-    choices: Sequence[str],
-    embedder: Embedder,
-    config: Config,
-    warnings: list[str],
-) -> list[_Part]:
-    """The clips to show, in the order of the videos and of time."""
-    library.require_embedder(config.embed.model)
+def _there(library: Library, videos: Sequence[str] | None, warnings: list[str]) -> dict[str, Video]:
+    """The videos in question whose files are as they were indexed, by id."""
     held = {
         video.video_id: video
         for video in library.videos()
@@ -189,194 +182,82 @@ def _parts(
             else "The library holds no video; index one first: videopipe index VIDEO."
         )
     warnings += [f"{reason}; it is left out" for reason in away]
-    count = config.retrieve.clips
-    scores: dict[tuple[str, int], float] = {}
-    clips: dict[tuple[str, int], Clip] = {}
-    if not asks_for_overview(question):
-        for query in (question, *(f"{question} {choice}" for choice in choices)):
-            for hit in library.search(query, count, videos=list(there), embedder=embedder):
-                key = (hit.clip.video_id, hit.clip.index)
-                scores[key] = max(scores.get(key, 0.0), hit.score)
-                clips[key] = hit.clip
-    best = sorted(clips, key=lambda key: (-scores[key], key))[:count]
-    if not best:  # nothing speaks for any clip: look all over
-        everything = [clip for key in there for clip in library.clips(key)]
-        steps = min(count, len(everything))
-        spread = [everything[(2 * at + 1) * len(everything) // (2 * steps)] for at in range(steps)]
-        clips = {(clip.video_id, clip.index): clip for clip in spread}
-        best = list(clips)
-    order = {key: place for place, key in enumerate(there)}
-    best.sort(key=lambda key: (order[key[0]], key[1]))
-    shown = [clips[key] for key in best]
-    counts = _frame_counts(shown, config.budget.frames)
-    return [
-        _Part(there[key[0]], clip, scores.get(key, 0.0), _times(clip, there[key[0]], frames))
-        for key, clip, frames in zip(best, shown, counts, strict=True)
-        if frames
+    return there
+
+
+def _selected(asked: Asked, pool: Pool, budget: int) -> Selection:
+    """As many frames as are asked for, or as the budget can show."""
+    config = asked.config
+    how = config.compress
+    largest = max((frame_size(video) for video in pool.videos), key=lambda size: size[0] * size[1])
+    most = asked.viewer.most_frames(Footage(1, *largest), budget, how.method, how.ratio)
+    name, params = config.select.method, {}
+    if name == "auto":
+        overview = asks_for_overview(asked.question)
+        params = {"question": asked.question, "asks": "overview" if overview else None}
+    try:
+        picks = choose(name, pool.candidates, min(config.budget.frames, most), **params)
+    except ValueError as error:
+        raise ConfigError(f"{error}; index the videos with scan.landmarks=true.") from None
+    return group(name, pool.candidates, picks, pool.clip)
+
+
+def _answer(asked: Asked, seen: Look, looks: Sequence[Look], frames: Path | None) -> Answer:
+    choices, config, library = asked.choices, asked.config, asked.library
+    warnings = asked.warnings
+    warnings += _told(seen.reply, config)
+    citations = [
+        _citation(place, seen, number - 1, library) for place, number in enumerate(seen.cited, 1)
     ]
-
-
-def _frame_counts(clips: Sequence[Clip], most: int) -> list[int]:
-    """Frames of each clip, by its length, ``most`` in all."""
-    lengths = [clip.end - clip.start for clip in clips]
-    wanted = [max(1, int(length / DENSEST)) for length in lengths]
-    if sum(wanted) <= most:
-        return wanted
-    ends = np.round(np.cumsum(lengths) / max(sum(lengths), 1e-9) * most).astype(int)
-    counts = np.diff(ends, prepend=0).tolist()
-    # A clip too short for a frame takes one from the longest, as long as there are enough.
-    for place, _ in sorted(enumerate(counts), key=lambda entry: entry[1]):
-        if not counts[place] and max(counts) > 1:
-            counts[counts.index(max(counts))] -= 1
-            counts[place] = 1
-    return [int(count) for count in counts]
-
-
-def _times(clip: Clip, video: Video, count: int) -> NDArray[np.float64]:
-    """``count`` times in a clip, before the end of the video."""
-    end = min(clip.end, max(video.duration - _MARGIN, clip.start))
-    return even_times(clip.start, end, count)
-
-
-def _shown(
-    viewer: Viewer,
-    parts: list[_Part],
-    library: Library,
-    config: Config,
-    warnings: list[str],
-) -> tuple[list[_Part], BudgetPlan, list[FrameSet]]:
-    """The parts with their plan and pictures; frames that cannot be decoded are left out.
-
-    Raises:
-        MediaError, TimeLimit: none of the videos can be decoded.
-    """
-    while True:
-        plan = viewer.plan(
-            [_footage(part) for part in parts],
-            config.budget.tokens,
-            config.compress.method,
-            config.compress.ratio,
-        )
-        pictures: list[FrameSet] = [FrameSet(np.empty(0), ())] * len(parts)
-        for video in dict.fromkeys(part.video.video_id for part in parts):
-            mine = [place for place, part in enumerate(parts) if part.video.video_id == video]
-            try:
-                for place, frames in _fetch(viewer, parts, mine, plan, library, config):
-                    pictures[place] = frames
-            except (MediaError, TimeLimit) as error:
-                parts = _undamaged(parts, video, error, library, config)
-                if not parts:
-                    raise
-                warnings.append(str(error))
-                break
-        else:
-            return parts, plan, pictures
-
-
-def _undamaged(
-    parts: Sequence[_Part], video: str, error: Exception, library: Library, config: Config
-) -> list[_Part]:
-    """``parts`` with those frames of ``video`` that can be decoded; without it if it hangs."""
-    mine = [part for part in parts if part.video.video_id == video]
-    there: list[float] = []
-    if isinstance(error, MediaError):
-        known_packets(mine[0].video, library)
-        every = np.unique(np.concatenate([part.times for part in mine]))
-        decode = config.decode
-        with suppress(VideopipeError):
-            for second, _ in fetch_each(
-                mine[0].video.path,
-                every,
-                GLANCE,
-                workers=decode.workers or os.cpu_count() or 1,
-                backend=decode.backend,
-                deadline=decode.deadline_seconds,
-            ):
-                there.append(second)
-        if len(there) == len(every):
-            there = []  # at this size only: nothing is won by trying again
-    left = []
-    for part in parts:
-        if part.video.video_id != video:
-            left.append(part)
-        elif np.isin(part.times, there).any():
-            left.append(replace(part, times=part.times[np.isin(part.times, there)]))
-    return left
-
-
-def _footage(part: _Part) -> Footage:
-    info = part.video.info
-    return Footage(len(part.times), int(info["height"]), int(info["width"]))
-
-
-def _fetch(
-    viewer: Viewer,
-    parts: Sequence[_Part],
-    mine: Sequence[int],
-    plan: BudgetPlan,
-    library: Library,
-    config: Config,
-) -> Iterator[tuple[int, FrameSet]]:
-    """The planned frames of ``mine``, the places of one video's parts, decoded together."""
-    times: list[float] = []
-    sizes: list[int | tuple[int, int]] = []
-    for place in mine:
-        times += parts[place].times[list(plan.clips[place].frames)].tolist()
-        sizes += viewer.sizes(_footage(parts[place]), plan.clips[place])
-    if not times:
-        return
-    video = parts[mine[0]].video
-    known_packets(video, library)
-    frames = fetch(
-        video.path,
-        times,
-        sizes,
-        workers=config.decode.workers or os.cpu_count() or 1,
-        backend=config.decode.backend,
-        deadline=config.decode.deadline_seconds,
-    )
-    first = 0
-    for place in mine:
-        last = first + len(plan.clips[place].frames)
-        yield place, FrameSet(frames.times[first:last], frames.frames[first:last])
-        first = last
-
-
-def _block(number: int, part: _Part, parts: Sequence[_Part], library: Library) -> Block:
-    videos = {other.video.video_id: other.video for other in parts}
-    several = len(videos) > 1
-    same = sum(video.name == part.video.name for video in videos.values()) > 1
-    lines: dict[tuple[Source, TimedText], None] = {}
-    for text in library.texts([part.clip]):
-        for line in text.lines:
-            lines.setdefault((text.source, line))
-    ordered = sorted(lines, key=lambda entry: (entry[1].start, entry[1].end))
-    name = (str(part.video.path) if same else part.video.name) if several else None
-    return Block(
-        number, name, part.clip.start, part.clip.end, tuple(ordered), video_id=part.video.video_id
+    evidence = [
+        Evidence(part.video.video_id, part.video.path, part.clip.start, part.clip.end, tuple(times))
+        for part, times in zip(seen.parts, seen.shown, strict=True)
+    ]
+    if not seen.text and not seen.absent:
+        warnings.append("the model said nothing but what it thought; raise model.max_new_tokens")
+    if choices and seen.picked is None and not seen.absent:
+        warnings.append("the model named none of the choices")
+    if seen.text and not choices and not citations and not seen.absent:
+        warnings.append("the model cited no part of the video; check its answer")
+    if frames is not None:
+        shown = [at for at, times in enumerate(seen.shown) if times]
+        places = [number - 1 for number in seen.cited] or shown
+        written = _illustrated(places, seen, frames, asked)
+        citations = [
+            replace(citation, frame=written.get(number - 1))
+            for citation, number in zip(citations, seen.cited, strict=True)
+        ]
+        evidence = [replace(part, frame=written.get(at)) for at, part in enumerate(evidence)]
+    return Answer(
+        question=asked.question,
+        text=ABSTENTION if seen.absent else renumbered(seen.text, seen.cited) or NO_ANSWER,
+        found=not seen.absent and (seen.picked is not None if choices else bool(seen.text)),
+        citations=tuple(citations),
+        choices=tuple(Choice(text, float(at == seen.picked)) for at, text in enumerate(choices)),
+        choice=seen.picked,
+        model=asked.viewer.name,
+        config_hash=config.hash(),
+        warnings=tuple(warnings),
+        evidence=tuple(evidence),
+        budget=_budget(asked, seen, looks),
+        generation=seen.reply.to_dict(),
     )
 
 
-def _within(
-    blocks: Sequence[Block],
-    question: str,
-    viewer: Viewer,
-    library: Library,
-    embedder: Embedder,
-    budget: int,
-) -> list[Block]:
-    """``blocks`` with the lines that ``budget`` tokens pay for, those nearest to the question."""
-    if sum(viewer.count(block_text(block)) for block in blocks if block.lines) <= budget:
-        return fit_lines(blocks, budget, viewer.count)
-    lines = [line.text for block in blocks for _, line in block.lines]
-    scores = iter(library.relevance(question, lines, embedder).tolist() if budget else [])
-    relevance = [[next(scores, 0.0) for _ in block.lines] for block in blocks]
-    return fit_lines(blocks, budget, viewer.count, relevance)
+def _budget(asked: Asked, seen: Look, looks: Sequence[Look]) -> dict[str, Any]:
+    """The budget report: what all looks together came to, of the budget of them all."""
+    viewer = asked.viewer
+    return seen.plan.to_dict() | {
+        "budget": asked.config.budget.tokens,
+        "used": sum(one.plan.kept for one in looks),
+        "encoded": sum(one.plan.encoded for one in looks),
+        "estimated": not viewer.exact,
+        "text_tokens": sum(viewer.count(block_text(b)) for b in seen.blocks if b.lines),
+    }
 
 
-def _citation(
-    place: int, part: _Part, block: Block, shown: Sequence[float], library: Library
-) -> Citation:
+def _citation(place: int, seen: Look, at: int, library: Library) -> Citation:
+    part = seen.parts[at]
     return Citation(
         number=place,
         video_id=part.video.video_id,
@@ -384,33 +265,28 @@ def _citation(
         start=part.clip.start,
         end=part.clip.end,
         source="frames",
-        text=block_text(block).strip(),
+        text=block_text(seen.blocks[at]).strip(),
         score=part.score,
-        frame_time=_best_shown(part, shown, library),
+        frame_time=_best_shown(part, seen.shown[at], library),
     )
 
 
-def _best_shown(part: _Part, shown: Sequence[float], library: Library) -> float:
+def _best_shown(part: Part, shown: Sequence[float], library: Library) -> float:
     """Of the frames that were shown the one nearest to the sharpest of the clip."""
-    best = best_time(library.signals(part.video.video_id), part.clip.start, part.clip.end)
+    signals = library.signals(part.video.video_id, ("times", "sharpness"))
+    best = best_time(signals, part.clip.start, part.clip.end)
     return min(shown, key=lambda second: abs(second - best), default=best)
 
 
-def _illustrated(
-    places: Sequence[int],
-    parts: Sequence[_Part],
-    shown: Sequence[Sequence[float]],
-    folder: Path,
-    warnings: list[str],
-    library: Library,
-    config: Config,
-) -> dict[int, Path]:
+def _illustrated(places: Sequence[int], seen: Look, folder: Path, asked: Asked) -> dict[int, Path]:
     """A picture of each of ``places``, at full size, and its file."""
     files = {}
     for number, place in enumerate(places, 1):
-        part = parts[place]
-        second = _best_shown(part, shown[place], library)
-        if file := illustrate(number, part.video, second, folder, warnings, library, config):
+        part = seen.parts[place]
+        second = _best_shown(part, seen.shown[place], asked.library)
+        if file := illustrate(
+            number, part.video, second, folder, asked.warnings, asked.library, asked.config
+        ):
             files[place] = file
     return files
 

@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from videopipe.cli import show
-from videopipe.cli.options import BaseUrl, ConfigFile, Json, LibraryDir, Model, Overrides, resolve
+from videopipe.cli.options import (
+    BaseUrl,
+    ConfigFile,
+    Encoder,
+    Json,
+    LibraryDir,
+    Model,
+    Overrides,
+    resolve,
+)
 from videopipe.errors import ConfigError
 
 VideoFile = Annotated[
@@ -50,8 +59,20 @@ def ask(
         int | None,
         typer.Option(metavar="TOKENS", help="Visual tokens the model is shown [default: 4096]."),
     ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(metavar="METHOD", help="How frames are chosen [default: auto]."),
+    ] = None,
     compress: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Token compressor: none, pool, uniform.")
+        str | None, typer.Option(metavar="METHOD", help="Token compressor [default: auto].")
+    ] = None,
+    encoder: Encoder = None,
+    second_look: Annotated[
+        bool, typer.Option("--second-look", help="Look again, larger, where the model is unsure.")
+    ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw how the frames were chosen (.png, .svg, .pdf)."),
     ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -80,7 +101,10 @@ def ask(
         model__name=model,
         model__base_url=base_url,
         budget__tokens=budget,
+        select__method=select,
+        select__second_look=second_look or None,
         compress__method=compress,
+        encoder__model=encoder,
     )
     from videopipe import api
     from videopipe.cli.progress import observe, speaking
@@ -92,6 +116,7 @@ def ask(
             library,
             choices=[part.strip() for part in choices.split("|")] if choices is not None else (),
             frames=frames,
+            explain=explain,
             config=resolved.config,
             observer=observer,
             on_text=on_text,
@@ -120,6 +145,7 @@ def index(
         str | None,
         typer.Option(metavar="NAME", help="Transcribe what has no subtitles: hub name or folder."),
     ] = None,
+    encoder: Encoder = None,
     workers: Annotated[
         int | None, typer.Option(help="Videos in work at once [default: one per core].")
     ] = None,
@@ -151,6 +177,7 @@ def index(
         model__name=model,
         model__base_url=base_url,
         asr__model=asr,
+        encoder__model=encoder,
         run__workers=workers,
         run__address=address,
     )

@@ -1,4 +1,4 @@
-"""``library``, ``config`` and ``doctor``."""
+"""``library``, ``methods``, ``config`` and ``doctor``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from videopipe.cli import show
+from videopipe.cli.methods import methods
 from videopipe.cli.options import ConfigFile, Json, LibraryDir, Overrides, resolve
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _config = typer.Typer(help="Show the configuration.", no_args_is_help=True, rich
 def register(app: typer.Typer) -> None:
     """Add the commands, in the order in which the help lists them."""
     app.add_typer(_library, name="library")
+    app.command()(methods)
     app.add_typer(_config, name="config")
     app.command()(doctor)
 

@@ -34,6 +34,12 @@ Model = Annotated[
 BaseUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="OpenAI-compatible server of openai:MODEL.")
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Compare frames with questions: SigLIP2, CLIP; name, folder."
+    ),
+]
 
 
 def resolve(file: Path | None, overrides: list[str] | None, **flags: Any) -> Resolved:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from videopipe.config import Config
 from videopipe.describe import load_transcriber
 from videopipe.library import PACKAGED, load_embedder
+from videopipe.mllm.dual_encoder import load_encoder
 
 
 def captions_by_local_model(config: Config) -> bool:
@@ -29,6 +30,8 @@ def check_models(config: Config) -> None:
         load_embedder(config.embed.model)
     if config.asr.model is not None:
         load_transcriber(config.asr.model)
+    if config.encoder.model is not None:
+        load_encoder(config.encoder.model, device=config.encoder.device)
     if config.captions.by == "none":
         return
     from videopipe.mllm import open_viewer

@@ -7,12 +7,15 @@ writer stores.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from videopipe.config import AsrConfig, Config, SubtitlesConfig
 from videopipe.describe import Transcript, describe, load_transcriber, transcribe
@@ -30,8 +33,9 @@ from videopipe.media import (
     same_language,
     scan,
 )
-from videopipe.scan import cut_clips, find_cuts, measure
-from videopipe.types import Clip, ClipText, TimedText, VideoInfo, VideoRecord, stamp
+from videopipe.scan import LandmarkTracker, cut_clips, find_cuts, measure
+from videopipe.mllm.dual_encoder import load_encoder
+from videopipe.types import Clip, ClipText, FrameBatch, TimedText, VideoInfo, VideoRecord, stamp
 
 _EMBED_AT_ONCE = 256  # texts between two signs of life
 
@@ -80,7 +84,8 @@ def index_video(job: Job, report: Report) -> VideoRecord:
             "exactness": batches.exactness,
             "largest_error_s": round(batches.largest_error, 6),
         }
-        signals = measure(batches, lambda time: report("scan", time, info.duration))
+        watched = _Watched(batches, config)
+        signals = measure(watched, lambda time: report("scan", time, info.duration))
         cuts = find_cuts(signals, info.keyframes)
         clips = cut_clips(
             video_id,
@@ -134,15 +139,51 @@ def index_video(job: Job, report: Report) -> VideoRecord:
         path=job.path,
         size=before[0],
         mtime_ns=before[1],
-        info=info.to_dict() | {"sidecars": beside, "scan": scanned},
+        info=info.to_dict()
+        | {"sidecars": beside, "scan": scanned, "encoder": config.encoder.model},
         config_hash=config.index_hash(),
         clips=tuple(clips),
         texts=tuple(embedded),
-        signals=signals.to_arrays(),
+        signals=signals.to_arrays() | watched.arrays(cuts),
         packets=packet_table(job.path).to_arrays(),
         stage_seconds=seconds,
         warnings=(*info.warnings, *warnings),
     )
+
+
+class _Watched:
+    """The batches of a scan on their way to be measured: landmarks and vectors are taken of them.
+
+    Raises (while iterated): ModelError, NotFound: the encoder cannot be loaded.
+    """
+
+    def __init__(self, batches: Iterable[FrameBatch], config: Config) -> None:
+        self._batches, self._encoder = batches, config.encoder
+        self._tracker = LandmarkTracker() if config.scan.landmarks else None
+        self._vectors: list[NDArray[np.float16]] = []
+
+    def __iter__(self) -> Iterator[FrameBatch]:
+        encoder = None
+        if self._encoder.model is not None:
+            encoder = load_encoder(self._encoder.model, device=self._encoder.device)
+        for batch in self._batches:
+            if self._tracker is not None:
+                for time_, frame in zip(batch.times.tolist(), batch.frames, strict=True):
+                    self._tracker.add(time_, frame)
+            if encoder is not None:
+                self._vectors.append(encoder.encode_frames(batch.frames, self._encoder.batch))
+            yield batch
+
+    def arrays(self, cuts: Sequence[float]) -> dict[str, NDArray[Any]]:
+        """What selection needs beside the signals, by name."""
+        found: dict[str, NDArray[Any]] = {"cuts": np.array(cuts, dtype=np.float64)}
+        if self._tracker is not None:
+            landmarks = self._tracker.landmarks(cuts)
+            found["landmarks.offsets"] = landmarks.offsets
+            found["landmarks.ids"] = landmarks.ids.astype(np.int32)
+        if self._vectors:
+            found["vectors"] = np.concatenate(self._vectors)
+        return found
 
 
 def _subtitles(

@@ -2,7 +2,7 @@
 
 from videopipe.library.documents import split_document
 from videopipe.library.embedder import PACKAGED, Embedder, load_embedder
-from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
+from videopipe.library.records import ClipHit, LibraryStats, TextMatch, TextScore, Video
 from videopipe.library.retrieve import merge_by_clip, rank_documents
 from videopipe.library.store import Library
 
@@ -13,6 +13,7 @@ __all__ = [
     "Library",
     "LibraryStats",
     "TextMatch",
+    "TextScore",
     "Video",
     "load_embedder",
     "merge_by_clip",

@@ -56,6 +56,17 @@ class Video:
 
 
 @dataclass(frozen=True, slots=True)
+class TextScore:
+    """How well a text fits a query, 0-1; ``[start, end)`` in seconds is when its lines stand."""
+
+    video_id: str
+    clip: int
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryStats:
     """``sources`` counts the texts by source; ``duration`` is in seconds, ``size`` in bytes."""
 

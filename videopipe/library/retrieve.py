@@ -129,6 +129,14 @@ def search(
     return [[text for text in texts if text.clip == clip] for clip in clips]
 
 
+def everything(
+    db: sqlite3.Connection, index: VectorIndex, query: Query, within: Ids | None
+) -> list[Scored]:
+    """Every text within the scope with its score, best first."""
+    ranking = _Ranking(db, index, query, within)
+    return ranking.scored(index.ids() if within is None else within)
+
+
 def relevance(
     db: sqlite3.Connection,
     query: Query,
@@ -166,7 +174,7 @@ class _Ranking:
         query, count = self._query, _DOCUMENTS_PER_CLIP * k
         while True:
             ids, cosines = self._index.search(query.vector, count, self._within)
-            ranked = self._scored(ids)
+            ranked = self.scored(ids)
             if len(ids) == self._total:
                 return ranked
             clips = merge_by_clip((text.clip for text in ranked), k)
@@ -177,7 +185,7 @@ class _Ranking:
             if len(clips) == k and (last.score, last.cosine) > bound:
                 possible = query.score(nearest, self._covered) >= last.score
                 extra = np.setdiff1d(self._worded[possible], ids, assume_unique=True)
-                return sorted(ranked + self._scored(extra), key=_best_first)
+                return sorted(ranked + self.scored(extra), key=_best_first)
             count *= 4
 
     def of_clips(self, clips: Sequence[tuple[str, int]]) -> list[Scored]:
@@ -188,9 +196,10 @@ class _Ranking:
             (json.dumps(clips),),
         )
         ids = np.fromiter((row[0] for row in rows), np.int64)
-        return self._scored(ids if self._within is None else np.intersect1d(ids, self._within))
+        return self.scored(ids if self._within is None else np.intersect1d(ids, self._within))
 
-    def _scored(self, ids: Ids) -> list[Scored]:
+    def scored(self, ids: Ids) -> list[Scored]:
+        """These texts, ranked."""
         covered = np.zeros(len(ids))
         held = np.isin(ids, self._worded)
         covered[held] = self._covered[np.searchsorted(self._worded, ids[held])]

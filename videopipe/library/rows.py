@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,15 @@ def insert(db: sqlite3.Connection, record: VideoRecord, path: Path) -> None:
             text.model,
         )
         lexical.add(db, [(row, text.text)])
-    for name, array in (record.signals | record.packets).items():
+    _insert_signals(db, video, record.signals | record.packets)
+
+
+def _insert_signals(db: sqlite3.Connection, video: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in arrays.items():
         _insert(
             db,
-            "INSERT INTO signals (video, name, dtype, shape, data) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO signals (video, name, dtype, shape, data) "
+            "VALUES (?, ?, ?, ?, ?)",
             video,
             name,
             array.dtype.str,
@@ -160,9 +165,40 @@ def _text(
     return ClipText(clip, source, text, timed, language, np.frombuffer(vector, np.float32), model)
 
 
-def signals(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
-    """The per-frame arrays of a video by name, read-only."""
-    return _arrays(db, video_id, "name NOT LIKE 'packets.%'")
+def span(db: sqlite3.Connection, text: int) -> tuple[float, float]:
+    """When the lines of a text begin and end, in seconds."""
+    (lines,) = db.execute("SELECT lines FROM texts WHERE id = ?", (text,)).fetchone()
+    timed = json.loads(lines)
+    return min(line[0] for line in timed), max(line[1] for line in timed)
+
+
+def signals(
+    db: sqlite3.Connection, video_id: str, names: Sequence[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The per-frame arrays of a video by name, read-only; ``names`` for some of them."""
+    if names is None:
+        return _arrays(db, video_id, "name NOT LIKE 'packets.%'")
+    return _arrays(db, video_id, "name IN (SELECT value FROM json_each(?))", json.dumps(names))
+
+
+def add_signals(
+    db: sqlite3.Connection,
+    video_id: str,
+    arrays: Mapping[str, NDArray[Any]],
+    info: Mapping[str, Any],
+) -> bool:
+    """Put arrays beside those that a video has, in place of what had their names.
+
+    ``info`` is added to that of the video. False if it is not there.
+    """
+    row = db.execute("SELECT id, info FROM videos WHERE video_id = ?", (video_id,)).fetchone()
+    if row is None:
+        return False
+    db.execute(
+        "UPDATE videos SET info = ? WHERE id = ?", (json.dumps(json.loads(row[1]) | info), row[0])
+    )
+    _insert_signals(db, row[0], arrays)
+    return True
 
 
 def packets(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
@@ -170,11 +206,13 @@ def packets(db: sqlite3.Connection, video_id: str) -> dict[str, NDArray[Any]]:
     return _arrays(db, video_id, "name LIKE 'packets.%'")
 
 
-def _arrays(db: sqlite3.Connection, video_id: str, which: str) -> dict[str, NDArray[Any]]:
+def _arrays(
+    db: sqlite3.Connection, video_id: str, which: str, *values: str
+) -> dict[str, NDArray[Any]]:
     rows = db.execute(
         "SELECT name, dtype, shape, data FROM signals "
         f"WHERE video = {_OF_VIDEO} AND {which} ORDER BY name",
-        (video_id,),
+        (video_id, *values),
     )
     return {
         name: np.ndarray(json.loads(shape), np.dtype(dtype), buffer=data)

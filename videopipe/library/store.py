@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from videopipe.errors import ConfigError, LibraryError, NotFound
 from videopipe.library import lexical, retrieve, rows, upkeep
 from videopipe.library.embedder import PACKAGED, Embedder, load_embedder
-from videopipe.library.records import ClipHit, LibraryStats, TextMatch, Video
+from videopipe.library.records import ClipHit, LibraryStats, TextMatch, TextScore, Video
 from videopipe.library.schema import FILE as DATABASE
 from videopipe.library.schema import connect, explained, transaction
 from videopipe.library.vectors import FILE as VECTORS
@@ -208,9 +208,22 @@ class Library:
         return [text for clip in clips for text in rows.texts(self._db, clip)]
 
     @_explained
-    def signals(self, video_id: str) -> dict[str, NDArray[Any]]:
-        """The per-frame arrays of a video by name, read-only."""
-        return rows.signals(self._db, video_id)
+    def signals(self, video_id: str, names: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """The per-frame arrays of a video by name, read-only; ``names`` for some of them."""
+        return rows.signals(self._db, video_id, names)
+
+    @_explained
+    def add_signals(
+        self, video_id: str, arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any]
+    ) -> None:
+        """Put per-frame arrays beside those of a video, and ``info`` beside what is known of it.
+
+        Raises:
+            NotFound: the library does not hold it.
+        """
+        with self._writing():
+            if not rows.add_signals(self._db, video_id, arrays, info):
+                raise NotFound(f"The library {self.path} holds no video {video_id}.")
 
     @_explained
     def packets(self, video_id: str) -> dict[str, NDArray[Any]]:
@@ -257,6 +270,26 @@ class Library:
         with suppress(OSError):  # without the file the next search has to catch up again
             index.save()
         return hits
+
+    @_explained
+    def scores(
+        self, query: str, embedder: Embedder, *, videos: Sequence[str] | None = None
+    ) -> list[TextScore]:
+        """How well every text (of ``videos``) fits ``query``, on the scale of ``search``.
+
+        In order of the videos and of time.
+        """
+        self.require_embedder(embedder.name)
+        if self.embedder is None:
+            return []
+        asked = retrieve.Query.of(query, embedder)
+        with transaction(self._db):
+            within = retrieve.scope(self._db, videos, None)
+            scored = retrieve.everything(self._db, self._caught_up(), asked, within)
+            return [
+                TextScore(video_id, number, *rows.span(self._db, text), score)
+                for (video_id, number), text, score, *_ in sorted(scored)
+            ]
 
     @_explained
     def relevance(

@@ -78,7 +78,8 @@ class DualEncoder:
                 output_loading_info=True,
             )
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._pixels: Any = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+            processors: Any = AutoImageProcessor
+            self._pixels = processors.from_pretrained(folder, local_files_only=True)
             if told["missing_keys"] or told["mismatched_keys"]:
                 raise ModelError(
                     f"The weights of '{name}' do not fit its config.json; download it again."

@@ -16,6 +16,7 @@ HUES, SATURATIONS, VALUES = 12, 4, 4
 SCREEN_BACKDROP = 0.65  # from here on a picture looks printed or drawn, not filmed
 _THUMB = 12
 _CENTRED = ((np.arange(256) + 7) % 180).astype(np.uint8)  # half a bin on, so that red is one bin
+_JPEG = (1, 75)  # cv2.IMWRITE_JPEG_QUALITY
 _CHANGED = 8  # grey levels that a block must differ by to count as changed
 
 
@@ -31,6 +32,8 @@ class Signals:
         colourfulness: float32 ``[T]``, mean difference between colour channels, 0-255.
         backdrop: float32 ``[T]``, share of the lit picture that has its commonest grey, 0-1: high
             on slides, screens and pages.
+        complexity: float32 ``[T]``, bytes of the grey frame as JPEG for a thousand pixels: how much
+            there is to see.
         motion: float32 ``[T]``, mean absolute difference to the frame before, 0-255; first 0.
         changed: float32 ``[T]``, share of the picture that differs from the frame before, 0-1.
         anchored: float32 ``[T]``, share of the edges that stayed where they were, 0-1:
@@ -53,6 +56,7 @@ class Signals:
     sharpness: NDArray[np.float32]
     colourfulness: NDArray[np.float32]
     backdrop: NDArray[np.float32]
+    complexity: NDArray[np.float32]
     motion: NDArray[np.float32]
     changed: NDArray[np.float32]
     anchored: NDArray[np.float32]
@@ -121,9 +125,10 @@ class _Columns:
 _TYPES: dict[str, np.dtype[Any]] = {
     "times": np.dtype(np.float64),
     **dict.fromkeys(
-        ("luma", "contrast", "sharpness", "colourfulness", "backdrop", "motion", "changed"),
+        ("luma", "contrast", "sharpness", "colourfulness", "backdrop", "complexity", "motion"),
         np.dtype(np.float32),
     ),
+    "changed": np.dtype(np.float32),
     "anchored": np.dtype(np.float32),
     "shift": np.dtype((np.float32, (2,))),
     "shift_trust": np.dtype(np.float32),
@@ -162,6 +167,7 @@ def _measure_frame(
     columns.add("sharpness", cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))[1].item() ** 2)
     backdrop = _backdrop(grey)
     columns.add("backdrop", backdrop)
+    columns.add("complexity", 1000 * len(cv2.imencode(".jpg", grey, _JPEG)[1]) / grey.size)
     _measure_colour(frame[::2, ::2], columns)
     columns.add("thumb", cv2.resize(grey, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA).ravel())
     columns.add("phash", _phash(grey))

@@ -149,7 +149,8 @@ def _focused(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Indi
     # Where all of them are seen: their edges, and what else may be something.
     scores = candidates.scores
     level, spread = usual(scores)
-    rest = np.setdiff1d(np.flatnonzero(scores > level + _LIKELY * spread), own)
+    faint = level + max(_LIKELY * spread, _RISE / 2 * (float(scores.max()) - level))
+    rest = np.setdiff1d(np.flatnonzero(scores > faint), own)
     more = rest[np.argsort(-scores[rest], kind="stable")[: most - len(own)]]
     own = np.concatenate([own, more])
     rows = fill(own, candidates.times, k)

@@ -103,13 +103,11 @@ def group(
         apart |= np.diff(picks.clips[order]) != 0
     elif parts is None:
         apart |= np.diff(times) > 1.5 * candidates.step
-    parts = np.split(np.arange(len(rows)), np.flatnonzero(apart) + 1)
+    runs = np.split(np.arange(len(rows)), np.flatnonzero(apart) + 1)
     scores = np.zeros(len(candidates)) if candidates.relevance is None else candidates.relevance
     clips = tuple(
-        SelectedClip(
-            rows[part], times[part], float(weights[part[0]]), float(scores[rows[part]].max())
-        )
-        for part in parts
+        SelectedClip(rows[run], times[run], float(weights[run[0]]), float(scores[rows[run]].max()))
+        for run in runs
     )
     return Selection(name, clips, picks.why)
 

@@ -1,0 +1,105 @@
+"""Looking twice: a cheap look at all, then, where it was not enough, a close one at the best place.
+
+VisionThink (arXiv 2507.13348) and Visual Perception Token (arXiv 2502.17425) train a model to ask
+for more; here objective triggers decide, and any model may ask in words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from videopipe.answer.legibility import asks_for_text, text_box
+from videopipe.answer.look import Asked, Look
+from videopipe.answer.parts import Part, Run
+from videopipe.answer.pool import Pool
+from videopipe.mllm.quoting import spoken
+
+REQUEST = (
+    "If these frames are too small or too few to tell, reply only with LOOK and the mark of the "
+    "part to see closely, such as LOOK [E1]."
+)
+_FIRST = 0.25  # of the budget: half of the height and width
+_UNSURE = 0.15  # between the two best letters, in probability
+_WANTED = re.compile(r"\bLOOK\b\W{0,3}\[E\d+\]")
+_UNCLEAR = re.compile(
+    r"\b(?:(?:too|very) (?:small|blurry|blurred|dark|low)|unreadable|illegible|blurry"
+    r"|not (?:clear|legible|readable|visible|possible to (?:tell|read|see|say))"
+    r"|(?:can(?:not|'t)|could(?: not|n't)|unable to|hard to|difficult to) (?:clearly )?"
+    r"(?:be )?(?:see|seen|read|tell|make out|made out|determine|identify))\b",
+    re.IGNORECASE,
+)
+_SHARE = 0.5  # of the best relevance of a part, down to which the window reaches
+_LEAST_SECONDS = 4.0
+
+
+def first_share(budget: int) -> int:
+    """The visual tokens of the first look."""
+    return max(1, round(_FIRST * budget))
+
+
+def reason_to_look_again(look: Look, asked: Asked, small_print: bool) -> str | None:
+    """Why the first look was not enough, in a few words; None if it was."""
+    said = spoken(look.reply.text).replace("’", "'")
+    if _WANTED.search(said):
+        return "the model asked for a closer look"
+    if look.absent:
+        return "the model did not find it"
+    if not look.text:
+        return "the model said nothing"
+    if _UNCLEAR.search(said):
+        return "the model could not see it clearly"
+    if asked.choices and look.picked is None:
+        return "the model named none of the choices"
+    margin = look.reply.margin
+    if margin is not None and margin < _UNSURE:
+        return f"the two best choices were {margin:.2f} apart"
+    if small_print:
+        return "the text on screen was too small to read"
+    return None
+
+
+def closer(look: Look, asked: Asked, pool: Pool) -> list[Part]:
+    """The part to look at again, with frames around its best moment, and cut to its text.
+
+    The part that the model asked for, else the one that fits the question best.
+    """
+    part = look.parts[_wanted(look, pool)]
+    rows = pool.of_clip(part.clip)
+    if not len(rows):
+        return [replace(part, quoted=True)]
+    scores, clock = pool.candidates.scores[rows], pool.times[rows]
+    best = np.flatnonzero(scores >= scores.max() - 1e-9)
+    peak = int(best[len(best) // 2])
+    near = (scores >= _SHARE * scores[peak]) & (np.ptp(scores) > 0)
+    near |= np.abs(clock - clock[peak]) <= _LEAST_SECONDS / 2
+    # The stretch around the peak without a frame that is neither relevant nor near.
+    away = np.flatnonzero(~near)
+    low = int(away[away < peak].max(initial=-1)) + 1
+    high = int(away[away > peak].min(initial=len(rows)))
+    box = text_box(part.video, float(clock[peak]), asked) if asks_for_text(asked.question) else None
+    return [replace(part, runs=(Run(clock[low:high], box=box),), quoted=True)]
+
+
+def _wanted(look: Look, pool: Pool) -> int:
+    """Which part to look at again."""
+    if _WANTED.search(spoken(look.reply.text)) and look.cited:
+        return look.cited[0] - 1
+    seen = [at for at, times in enumerate(look.shown) if times] or range(len(look.parts))
+
+    def worth(at: int) -> tuple[float, float, int]:
+        part = look.parts[at]
+        best = pool.candidates.scores[pool.of_clip(part.clip)].max(initial=0.0)
+        return float(best), part.score, -at
+
+    return max(seen, key=worth)
+
+
+def better(first: Look, second: Look) -> bool:
+    """Whether the second look is the answer: where it has one, unless the first was surer."""
+    if not second.answered or not first.answered:
+        return second.answered or not first.answered
+    one, two = first.reply.margin, second.reply.margin
+    return one is None or two is None or two >= one
