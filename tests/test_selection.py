@@ -166,7 +166,7 @@ def test_auto_looks_where_it_is_said_and_shows_that_larger(
     area = {time: image["width"] * image["height"]
             for time, image in zip(times, images, strict=True)}  # fmt: skip
     whale = [size for time, size in area.items() if 43 <= time <= 49]
-    rest = [size for time, size in area.items() if not 40 <= time <= 52]
+    rest = [size for time, size in area.items() if time < 40 or time > 78]
     assert np.mean(whale) > 2 * np.mean(rest)
     assert "relevant stretch" in found["selection"]["why"][0]
 
@@ -230,12 +230,12 @@ def test_a_second_look_stays_within_the_budget(
     server.behave(first=["The video does not show this."], answer="At noon [E1].")
     found = asked(
         videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
-        "--base-url", server.url, "--second-look", "--budget", 800,
+        "--base-url", server.url, "--second-look", "--budget", 400,
     )  # fmt: skip
     first, second = found["selection"]["looks"]
     assert second["why"] == "the model did not find it"
-    assert first["used"] <= 200
-    assert found["budget"]["used"] == first["used"] + second["used"] <= 800
+    assert first["used"] <= 100
+    assert found["budget"]["used"] == first["used"] + second["used"] <= 400
     assert second["used"] > 2 * first["used"]
     assert found["answer"] == "At noon [1]."
     (part,) = found["evidence"]

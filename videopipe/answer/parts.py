@@ -13,7 +13,6 @@ from videopipe.library import Video
 from videopipe.select import Footage, Selection
 from videopipe.types import Clip
 
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom, in shares of the picture
 
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from videopipe.config import Config
 from videopipe.library import Embedder, Library, Video
+from videopipe.mllm.dual_encoder import load_encoder
 from videopipe.scan import appearance
 from videopipe.select import Candidates, Landmarks
 from videopipe.select.candidates import Floats, Indices
-from videopipe.mllm.dual_encoder import load_encoder
 from videopipe.select.relevance import fuse, spread, standardised
 from videopipe.types import Clip
 

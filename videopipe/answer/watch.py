@@ -15,12 +15,12 @@ from typing import Any
 from videopipe.answer.answer import Answer, Choice, Citation, Evidence
 from videopipe.answer.evidence import best_time, illustrate
 from videopipe.answer.explain import check_target, draw
+from videopipe.answer.explained import explanations
 from videopipe.answer.legibility import legible, small_print
 from videopipe.answer.look import Asked, Look, Tell, look
 from videopipe.answer.model_relevance import with_model_relevance
 from videopipe.answer.overview import asks_for_overview
 from videopipe.answer.parts import Part, frame_size, parts_of
-from videopipe.answer.explained import explanations
 from videopipe.answer.pool import Pool, gather
 from videopipe.answer.prompts import ABSTENTION, block_text, renumbered
 from videopipe.answer.second_look import (

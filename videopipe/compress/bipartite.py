@@ -36,9 +36,9 @@ def match(metric: Tensor, r: int) -> Tensor:
     unit = normalize(metric.float(), dim=-1)
     even, odd = unit[:, ::2], unit[:, 1::2].mT
     block = max(1, _AT_ONCE // (len(unit) * odd.shape[2]))
-    nearest = [(some @ odd).max(2) for some in even.split(block, 1)]
+    nearest = [(some @ odd).max(2) for some in torch.split(even, block, 1)]
     likeness, partner = (torch.cat(part, 1) for part in zip(*nearest, strict=True))
-    order = likeness.argsort(1, descending=True, stable=True)
+    order = likeness.argsort(dim=1, descending=True, stable=True)
     going, staying = order[:, :r], order[:, r:]
     kept = staying.shape[1]
     row = torch.empty_like(order)

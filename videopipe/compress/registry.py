@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 
 from videopipe.compress.tokens import TokenMap, VisualTokens
 from videopipe.errors import ConfigError
+from videopipe.registry import Registry
 
 
 class Compressor(Protocol):
@@ -23,23 +23,13 @@ class Compressor(Protocol):
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap: ...
 
 
-_METHODS: dict[str, type[Compressor]] = {}
-_Method = TypeVar("_Method", bound="type[Compressor]")
-
-
-def register(name: str) -> Callable[[_Method], _Method]:
-    """Make a class known under its published name."""
-
-    def add(method: _Method) -> _Method:
-        _METHODS[name] = method
-        return method
-
-    return add
+_METHODS: Registry[type[Compressor]] = Registry("compressor")
+register = _METHODS.register
 
 
 def methods() -> tuple[str, ...]:
     """The names, in alphabetical order."""
-    return tuple(sorted(_METHODS))
+    return tuple(_METHODS)
 
 
 def method(name: str) -> type[Compressor]:
@@ -48,8 +38,6 @@ def method(name: str) -> type[Compressor]:
     Raises:
         ConfigError: there is none of that name; the sentence lists them.
     """
-    if name not in _METHODS:
-        raise ConfigError(f"There is no compressor '{name}'; there are {', '.join(methods())}.")
     return _METHODS[name]
 
 

@@ -70,7 +70,7 @@ def grid_sampling(high: int, wide: int, n: int, axis: Axis) -> Sampling:
     down = axis(high, rows)
     parts = []
     host = torch.empty(n, dtype=torch.int64)
-    for count in columns.unique().tolist():
+    for count in torch.unique(columns).tolist():
         mine = columns == count
         across = axis(wide, count)
         row, source_row = (down * mine[:, None]).nonzero(as_tuple=True)

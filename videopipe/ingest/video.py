@@ -33,8 +33,8 @@ from videopipe.media import (
     same_language,
     scan,
 )
-from videopipe.scan import LandmarkTracker, cut_clips, find_cuts, measure
 from videopipe.mllm.dual_encoder import load_encoder
+from videopipe.scan import LandmarkTracker, cut_clips, find_cuts, measure
 from videopipe.types import Clip, ClipText, FrameBatch, TimedText, VideoInfo, VideoRecord, stamp
 
 _EMBED_AT_ONCE = 256  # texts between two signs of life
