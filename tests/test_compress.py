@@ -14,17 +14,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from videopipe.compress import TokenMap, VisualTokens, compress, method, methods, registry
+from videopipe.compress.quota import QuotaTokens
 from videopipe.errors import ConfigError
+from videopipe.registry import Registry
 
 torch.set_num_threads(1)
 ORACLE = np.load(Path(__file__).parent / "oracles" / "m3.npz")
 EXTRAS = ("none", "newline", "class")
+EXACT = [name for name in methods() if name != "none"]
 
 
 def tokens(
     grid: tuple[int, int, int], extra: str = "none", dim: int = 3, seed: int = 0
 ) -> VisualTokens:
-    """Noise on a grid, with a line break at the end or a class token for each frame."""
+    """Noise on a grid, with a line break at the end or a class token for each frame.
+
+    Every signal that some method needs is there: what is one number for a frame is one for a token.
+    """
     pos = torch.cartesian_prod(*(torch.arange(float(side)) for side in grid))
     steps = grid[0]
     if extra == "newline":
@@ -32,8 +38,10 @@ def tokens(
     if extra == "class":
         heads = torch.tensor([[[float(t), -1.0, -1.0]] for t in range(steps)])
         pos = torch.cat([heads, pos.view(steps, -1, 3)], 1).flatten(0, 1)
-    x = torch.randn(len(pos), dim, generator=torch.Generator().manual_seed(seed))
-    return VisualTokens(x, pos, grid, torch.arange(steps, dtype=torch.float64))
+    noise = torch.Generator().manual_seed(seed)
+    x = torch.randn(len(pos), dim, generator=noise)
+    signals = {"relevance": torch.rand(steps, generator=noise)[pos[:, 0].long()]}
+    return VisualTokens(x, pos, grid, torch.arange(steps, dtype=torch.float64), signals=signals)
 
 
 grids = st.tuples(st.integers(1, 9), st.integers(1, 7), st.integers(1, 11))
@@ -190,7 +198,7 @@ def test_merging_and_scaling_are_no_pruning() -> None:
 def test_a_map_follows_the_features_to_their_device() -> None:
     """The meta device stands for any other: an operation across devices would raise."""
     whole = tokens((2, 2, 3))
-    for made in (compress("pool", whole, 4), compress("uniform", whole, 4)):
+    for made in [compress(name, whole, 4) for name in EXACT]:
         out = made.apply(torch.empty(12, 8, device="meta", dtype=torch.bfloat16))
         assert (out.shape, out.device.type, out.dtype) == ((4, 8), "meta", torch.bfloat16)
 
@@ -235,7 +243,7 @@ def holds(made: TokenMap, whole: VisualTokens, k: int) -> None:
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
-@pytest.mark.parametrize("name", ["pool", "uniform"])
+@pytest.mark.parametrize("name", EXACT)
 @settings(max_examples=40, deadline=None)
 @given(grid=grids, data=st.data())
 def test_the_number_of_rows_is_exact(
@@ -260,7 +268,7 @@ def test_the_number_of_rows_is_exact(
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_every_number_of_rows_of_one_grid_is_exact(extra: str) -> None:
     whole = tokens((3, 4, 5), extra)
-    for name in ("pool", "uniform"):
+    for name in EXACT:
         for k in range(1, len(whole) + 1):
             holds(compress(name, whole, k), whole, k)
 
@@ -408,9 +416,10 @@ def test_none_refuses_to_compress() -> None:
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"no compressor 'poool'; there are none, pool, uniform"):
+    with pytest.raises(ConfigError, match=f"no compressor 'poool'; there are {', '.join(methods())}."):
         compress("poool", tokens((1, 2, 2)), 2)
     assert method("pool").__name__ == "GridPool"
+    assert method("quota") is QuotaTokens
 
 
 @pytest.mark.parametrize("params", [{"heigth": 2}, {"kind": "max"}])
@@ -444,7 +453,9 @@ def test_a_method_gets_the_signals_it_needs_or_says_which(
             rows = tokens.signals["recv:-1"].topk(k).indices.sort().values
             return TokenMap.keep(rows, tokens.pos)
 
-    monkeypatch.setitem(registry._METHODS, "strongest", Strongest)
+    fresh: Registry[type[registry.Compressor]] = Registry("compressor")
+    fresh.register("strongest")(Strongest)
+    monkeypatch.setattr(registry, "_METHODS", fresh)
     whole = tokens((2, 2, 2), "class")
     with pytest.raises(ValueError, match="strongest needs recv:-1"):
         compress("strongest", whole, 4)

@@ -231,12 +231,23 @@ def test_every_event_that_stands_out_is_seen(name: str) -> None:
 
 
 def test_frames_are_filled_into_the_largest_gaps() -> None:
-    times = np.arange(100.0)
-    assert fill(np.array([50]), times, 3).tolist() == [0, 50, 99]
-    assert fill(np.array([0, 99]), times, 3).tolist() == [0, 49, 99]
-    assert fill(np.array([7, 3, 5]), times, 2).tolist() == [3, 7]
-    assert fill(np.empty(0, np.int64), times, 2).tolist() == [25, 75]
+    assert fill(np.array([50]), 100, 3).tolist() == [17, 50, 83]
+    assert fill(np.array([0, 99]), 100, 4).tolist() == [0, 33, 66, 99]
+    assert fill(np.array([7, 3, 5]), 100, 2).tolist() == [3, 7]
+    assert fill(np.empty(0, np.int64), 100, 2).tolist() == [25, 75]
     assert evenly(4, 9).tolist() == [0, 1, 2, 3]
+    apart = np.diff(fill(np.arange(40, 46), 100, 30))
+    assert apart.max() <= 5  # nothing is left out, and no side is preferred
+
+
+@given(st.sets(st.integers(0, 39), max_size=40), st.integers(1, 40))
+def test_filled_frames_are_new_and_as_many_as_asked_for(chosen: set[int], k: int) -> None:
+    found = fill(np.array(sorted(chosen), dtype=np.int64), 40, k)
+    assert len(set(found.tolist())) == len(found) == k
+    assert (np.diff(found) > 0).all()
+    assert set(found.tolist()) >= chosen or set(found.tolist()) <= chosen
+    assert found[0] >= 0
+    assert found[-1] < 40
 
 
 def test_aks_loses_no_frames_where_the_budget_does_not_divide() -> None:

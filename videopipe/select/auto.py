@@ -70,7 +70,7 @@ class Auto:
             weights = np.ones(len(rows))
         else:
             best = np.argsort(-candidates.scores, kind="stable")[: k // 2]
-            rows = fill(np.union1d(best, overview(candidates, k - k // 2)), candidates.times, k)
+            rows = fill(np.union1d(best, overview(candidates, k - k // 2)), len(candidates), k)
             weights = np.ones(k)
             why = "nothing stands out: the most relevant frames, and an even overview of the shots"
         return Picks(rows, weights, why=(why,))
@@ -153,7 +153,7 @@ def _focused(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Indi
     rest = np.setdiff1d(np.flatnonzero(scores > faint), own)
     more = rest[np.argsort(-scores[rest], kind="stable")[: most - len(own)]]
     own = np.concatenate([own, more])
-    rows = fill(own, candidates.times, k)
+    rows = fill(own, len(candidates), k)
     weights = np.where(np.isin(rows, own), 1.0, _SMALL)
     plural = "es hold" if len(strong) > 1 else " holds"
     why = f"{len(strong)} relevant stretch{plural} {int(counts.sum())} of {k} frames"
@@ -167,7 +167,7 @@ def _covering(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Ind
         own = cover(candidates.landmarks.widened(), k)
         seen = candidates.landmarks.seen(own)
         total = candidates.landmarks.total
-        rows = fill(own, candidates.times, k)
+        rows = fill(own, len(candidates), k)
         return rows, np.ones(k), f"the question is about space: {seen} of {total} landmarks seen"
     first, weights, why = _focused(candidates, found, k - k // 2)
     rows = cover(candidates.landmarks.widened(), k, first)

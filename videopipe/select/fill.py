@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from videopipe.select.candidates import Floats, Indices
+from videopipe.select.candidates import Indices
 
 
 def evenly(count: int, k: int) -> Indices:
@@ -16,51 +16,53 @@ def evenly(count: int, k: int) -> Indices:
     return (2 * np.arange(k, dtype=np.int64) + 1) * count // max(2 * k, 1)
 
 
-def fill(chosen: Indices, times: Floats, k: int) -> Indices:
-    """``chosen`` with the frames that are farthest from them in time, ``[k]`` ascending.
+def fill(chosen: Indices, count: int, k: int) -> Indices:
+    """``chosen`` with frames in the largest gaps between them, ``[k]`` ascending, each once.
 
-    Again and again the largest gap gets the frame nearest to its middle, at the ends of the video
-    its first or last frame. Nothing is chosen twice; with nothing to start from they are even.
-    Where ``chosen`` has more than ``k`` its first are kept.
+    Each further frame goes to the gap in which frames are farthest apart, and those of a gap are
+    even; before the first and behind the last chosen frame half a step is left, as at the ends of
+    an even choice. With nothing chosen all are even.
 
     Args:
-        chosen: positions in ``times``, in any order, the most wanted first.
-        times: ``[N]`` seconds, ascending.
-        k: ``N`` at most.
+        chosen: positions, in any order; where they are more than ``k`` the first are kept.
+        count: of the candidates.
+        k: ``count`` at most.
     """
     _, first = np.unique(chosen, return_index=True)
     held = np.sort(chosen[np.sort(first)][:k])
     if not len(held):
-        return evenly(len(times), k)
-    if len(held) == k:
-        return held
-    # An entry: (-distance of the frame to the nearest chosen one, its position, gap before, after).
-    gaps: list[tuple[float, int, int, int]] = []
-
-    def offer(before: int, after: int) -> None:
-        if after - before < 2:
-            return
-        if before < 0:
-            place, distance = 0, times[after] - times[0]
-        elif after == len(times):
-            place = after - 1
-            distance = times[place] - times[before]
-        else:
-            middle = (times[before] + times[after]) / 2
-            right = int(np.searchsorted(times[before + 1 : after], middle)) + before + 1
-            near = [at for at in (right - 1, right) if before < at < after]
-            distances = [min(times[at] - times[before], times[after] - times[at]) for at in near]
-            distance = max(distances)
-            place = near[distances.index(distance)]
-        heapq.heappush(gaps, (-float(distance), place, before, after))
-
-    edges = [-1, *held.tolist(), len(times)]
-    for before, after in pairwise(edges):
-        offer(before, after)
-    added = []
+        return evenly(count, k)
+    edges = [-1, *held.tolist(), count]
+    gaps = [_Gap(before, after, count) for before, after in pairwise(edges)]
+    waiting = [(-gap.step(0), place) for place, gap in enumerate(gaps) if gap.room]
+    heapq.heapify(waiting)
+    numbers = [0] * len(gaps)
     for _ in range(k - len(held)):
-        _, place, before, after = heapq.heappop(gaps)
-        added.append(place)
-        offer(before, place)
-        offer(place, after)
-    return np.sort(np.concatenate([held, np.array(added, dtype=np.int64)]))
+        _, place = heapq.heappop(waiting)
+        numbers[place] += 1
+        if numbers[place] < gaps[place].room:
+            heapq.heappush(waiting, (-gaps[place].step(numbers[place]), place))
+    added = [gap.even(number) for gap, number in zip(gaps, numbers, strict=True) if number]
+    return np.sort(np.concatenate([held, *added]))
+
+
+class _Gap:
+    """The candidates between ``before`` and ``after``, which are chosen or beyond the ends."""
+
+    def __init__(self, before: int, after: int, count: int) -> None:
+        self.before, self.after = before, after
+        self.room = after - before - 1
+        self.first, self.last = before < 0, after == count
+
+    def step(self, number: int) -> float:
+        """From one frame to the next where it holds ``number``."""
+        if self.first or self.last:
+            return self.room / (number + 0.5)
+        return (self.room + 1) / (number + 1)
+
+    def even(self, number: int) -> Indices:
+        """``number`` positions in it, ``room`` at most."""
+        if number == self.room:
+            return np.arange(self.before + 1, self.after)
+        steps = np.rint(np.arange(1, number + 1) * self.step(number)).astype(np.int64)
+        return self.after - steps if self.first else self.before + steps

@@ -120,7 +120,7 @@ def _flat(candidates: Candidates) -> bool:
 def _completed(picks: Picks, candidates: Candidates, k: int) -> Picks:
     """``picks`` in ascending order, filled to ``k`` frames; these weigh as little as any."""
     weights = np.ones(len(picks.indices)) if picks.weights is None else picks.weights
-    indices = fill(picks.indices, candidates.times, k)
+    indices = fill(picks.indices, len(candidates), k)
     least = float(weights.min()) if len(weights) else 1.0
     by_frame = dict(zip(picks.indices.tolist(), weights.tolist(), strict=True))
     worth = np.array([by_frame.get(at, least) for at in indices.tolist()])
