@@ -699,9 +699,9 @@ def _notes(explanations: Sequence[Explanation]) -> list[str]:
         parts = [f"Method: {one.method}", *one.why]
         if one.budget is not None and one.used is not None:
             parts.append(f"{one.used:,} of {one.budget:,} visual tokens")
-        notes.append("  ·  ".join(part for part in parts if part))
+        notes.append(" · ".join(part for part in parts if part))
     if len(set(notes)) > 1:
-        notes = [f"{of.video}  ·  {note}" for of, note in zip(explanations, notes, strict=False)]
+        notes = [f"{of.video} · {note}" for of, note in zip(explanations, notes, strict=False)]
     if len(explanations) > MOST:
         notes.append(f"Not drawn: {_several(len(explanations) - MOST, 'more video')}.")
     return list(dict.fromkeys(notes))
