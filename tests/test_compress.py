@@ -416,7 +416,9 @@ def test_none_refuses_to_compress() -> None:
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=f"no compressor 'poool'; there are {', '.join(methods())}."):
+    with pytest.raises(
+        ConfigError, match=f"no compressor 'poool'; there are {', '.join(methods())}."
+    ):
         compress("poool", tokens((1, 2, 2)), 2)
     assert method("pool").__name__ == "GridPool"
     assert method("quota") is QuotaTokens

@@ -169,14 +169,9 @@ def shares(weights: Sequence[int], total: int) -> list[int]:
     Nobody gets more than its weight where the weights exceed the total, and as long as there is
     enough everybody with a weight gets one.
     """
-    whole = sum(weights)
-    if not whole:
+    if not any(weights):
         return [0] * len(weights)
-    parts = [divmod(weight * total, whole) for weight in weights]
-    given = [share for share, _ in parts]
-    by_rest = sorted(range(len(weights)), key=lambda at: (-parts[at][1], at))
-    for at in by_rest[: total - sum(given)]:
-        given[at] += 1
+    given: list[int] = allocate(weights, total).tolist()
     poor = [at for at, weight in enumerate(weights) if weight and not given[at]]
     if len(poor) <= total - sum(share > 0 for share in given):
         for at in poor:
