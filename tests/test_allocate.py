@@ -136,7 +136,7 @@ def test_demands_far_from_one_are_shared_out_as_others() -> None:
 
 
 def test_many_caps_that_bind_one_after_the_other() -> None:
-    """Each demand is half of the one before, down to the least that there are: no round for each."""
+    """Each demand is half of the one before, down to the least there are: all fill up in turn."""
     demand = np.repeat(2.0 ** -np.arange(1000.0), 20)
     given_ = allocate(demand, 12_345, cap=1)
     assert given_.tolist() == [1] * 12_345 + [0] * (len(demand) - 12_345)
