@@ -10,17 +10,18 @@ import numpy as np
 from videopipe.allocate import allocate
 from videopipe.select.candidates import Candidates, Floats, Indices
 from videopipe.select.fill import evenly, fill
+from videopipe.select.landmarks import Landmarks
 from videopipe.select.method import register
 from videopipe.select.question import Asks, asks_about
 from videopipe.select.selection import Picks
 from videopipe.select.space_aware import cover
 
-_SURE = 4.0  # deviations above the usual from which a frame is no chance
+_SURE = 4.5  # deviations above the usual from which a frame is no chance
 _LIKELY = 2.0  # and from which it may be the edge of something
 _RISE = 0.35  # of the way from the usual to the best, below which a frame is no evidence
 _GAP = 2  # samples below it that do not end a stretch
 _STRONG = 0.7  # of the best stretch, from which one has frames of its own
-_BELIEF = 3.0  # power of its strength by which a weaker stretch gets less
+_BELIEF = 4.0  # power of its strength by which a weaker stretch gets less
 _OVERVIEW = 32  # one frame in so many is for the overview, whatever stands out
 _TENTH, _FOUR_TENTHS = 1.2816, 0.2533  # quantiles of a normal distribution, in deviations
 _SMALL = 1 / 4  # weight of such a frame: half of the height and width
@@ -164,13 +165,23 @@ def _covering(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Ind
     """The frames that see most of the scene; half of the frames where something stands out."""
     assert candidates.landmarks is not None
     if not found:
-        own = cover(candidates.landmarks.widened(), k)
+        own = _cover(candidates.landmarks, k)
         seen = candidates.landmarks.seen(own)
         total = candidates.landmarks.total
         rows = fill(own, len(candidates), k)
         return rows, np.ones(k), f"the question is about space: {seen} of {total} landmarks seen"
     first, weights, why = _focused(candidates, found, k - k // 2)
-    rows = cover(candidates.landmarks.widened(), k, first)
+    rows = _cover(candidates.landmarks, k, first)
     added = rows[len(first) :]
     weights = np.concatenate([weights, np.full(len(added), _SMALL)])
     return rows, weights, f"{why}, {len(added)} more see most of the space around"
+
+
+def _cover(landmarks: Landmarks, k: int, first: Indices | None = None) -> Indices:
+    """Frames in different places first, by what near views know, then those that add single points.
+
+    Two of three are chosen by the places: broken tracks make frames of one place look new.
+    """
+    given = np.empty(0, np.int64) if first is None else first
+    places = len(given) + -(-2 * (k - len(given)) // 3)
+    return cover(landmarks, k, cover(landmarks.widened(), places, given))
