@@ -14,6 +14,7 @@ from videopipe.select import (
     Selection,
     choose,
     group,
+    plan,
     plan_resolution,
 )
 from videopipe.select.resolution import FEWEST, fit
@@ -92,6 +93,17 @@ def test_f2c_clips_cost_the_same_however_long_they_are() -> None:
     assert len(each) >= 2
     assert max(each) <= 1.15 * min(each)
     assert planned.tokens >= 0.95 * 8000
+
+
+def test_a_plan_is_choice_and_sizes_in_one() -> None:
+    made, selection = selected("aks", 16)
+    planned = plan("aks", made, 16, 3000, Grid(28, 2), 720, 1280)
+    assert planned.indices.tolist() == selection.indices.tolist() == sorted(planned.indices)
+    assert 0.9 * 3000 <= planned.tokens <= 3000
+    assert planned.times.tolist() == made.times[planned.indices].tolist()
+    for clip in planned.clips:
+        assert len(clip.sizes) == len(clip.shown) <= len(clip)
+        assert all(height % 28 == width % 28 == 0 for height, width in clip.sizes)
 
 
 def test_even_demand_gives_all_frames_one_size() -> None:

@@ -212,6 +212,19 @@ def test_frames_are_encoded_once(
     assert (vectors.astype(float) * later.astype(float)).sum(1).mean() > 0.99
 
 
+def test_focus_looks_at_few_frames(videopipe: Run, film: Path, library: Path, models: Path) -> None:
+    found = asked(
+        videopipe, film, WHALE, "--library", library, "--model", models / "internvl",
+        "--encoder", models / "clip", "--select", "focus", "--budget", 200,
+        "--set", "model.max_new_tokens=2",
+    )  # fmt: skip
+    looked = int(found["selection"]["why"][0].split()[2])
+    assert 20 <= looked < 80  # of the 90 that were scanned
+    with Library.open(library) as opened:
+        (video,) = opened.videos()
+        assert "vectors" not in opened.signals(video.video_id)
+
+
 def test_the_model_may_score_frames_first(
     videopipe: Run, server: OpenAIServer, film: Path, library: Path
 ) -> None:

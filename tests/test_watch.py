@@ -17,9 +17,13 @@ from tiny import FAMILIES, tiny
 from videos import make_video, read_number
 
 from videopipe import Library, ask
+from videopipe.answer.parts import Part
+from videopipe.answer.parts import Run as Shown
+from videopipe.answer.pictures import pictures_of
 from videopipe.answer.prompts import ABSTENTION
 from videopipe.config import Config, load
 from videopipe.mllm import View
+from videopipe.mllm import load as load_model
 from videopipe.mllm.local_viewer import LocalViewer
 from videopipe.types import TimedText
 
@@ -105,7 +109,8 @@ def test_marks_become_citations_with_the_times_of_the_video(
     shown = found["evidence"]
     assert (second["start_s"], second["end_s"]) == (shown[1]["start_s"], shown[1]["end_s"])
     assert second["source"] == "frames"
-    assert "whale" in (first["text"] + second["text"])
+    assert (first["start_s"], first["end_s"]) == (shown[0]["start_s"], shown[0]["end_s"])
+    assert "lighthouse" in first["text"]
     assert all(Path(c["frame"]["path"]).exists() for c in found["citations"])
     assert found["found"]
 
@@ -340,8 +345,19 @@ def test_what_is_damaged_is_left_out(
         videopipe, media / "decord_corrupted.mp4", "What is seen?", "--library", tmp_path / "lib",
         "--model", models / "qwen3_vl", "--set", "model.max_new_tokens=4", *QUICK,
     )  # fmt: skip
-    assert found["budget"]["frames"] > 0
-    assert any("cannot be decoded" in warning for warning in found["warnings"])
+    assert found["budget"]["frames"] > 0  # those that the scan could decode
+    # Frames that cannot be decoded any more are left out, the others are shown.
+    viewer = LocalViewer(load_model(str(models / "qwen3_vl")))
+    warnings: list[str] = []
+    with Library.open(tmp_path / "lib") as library:
+        (video,) = library.videos()
+        (clip, *_) = library.clips(video.video_id)
+        times = np.array([0.2, 0.6, *np.arange(1.0, video.duration, 0.3)])
+        part = Part(video, clip, 1.0, (Shown(times),))
+        parts, plan, pictures = pictures_of(viewer, [part], 500, library, Config(), warnings)
+    assert any("cannot be decoded" in warning for warning in warnings)
+    assert 2 <= plan.frames == len(pictures[0]) < len(times)
+    assert set(parts[0].times) < set(times)
 
 
 def test_nothing_is_indexed_for_a_model_that_is_not_there(

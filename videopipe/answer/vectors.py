@@ -4,15 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from videopipe.answer.evidence import known_packets
+from videopipe.answer.pool import Pool
 from videopipe.config import Config
 from videopipe.library import Library, Video
 from videopipe.media import fetch_each
-from videopipe.mllm.dual_encoder import load_encoder
+from videopipe.mllm.dual_encoder import DualEncoder, load_encoder
+from videopipe.select.candidates import Floats, Indices
+
+ON_DEMAND = "focus"  # the selector that looks at few frames, and needs no vectors of all
+
+
+def with_look(pool: Pool, queries: Sequence[str], library: Library, config: Config) -> Pool:
+    """``pool`` with an encoder that looks at frames when the selector asks for them.
+
+    A frame that cannot be decoded is like nothing.
+
+    Raises:
+        NotFound, ModelError: the encoder cannot be loaded.
+    """
+    if config.encoder.model is None or config.select.method != ON_DEMAND:
+        return pool
+    encoder = load_encoder(config.encoder.model, device=config.encoder.device)
+    asked = [encoder.encode_question(query) for query in queries]
+
+    def look(rows: Indices) -> Floats:
+        scores = np.full(len(rows), -1.0)
+        for place, video in enumerate(pool.videos):
+            mine = np.flatnonzero(pool.owner[rows] == place)
+            vectors = _encoded(video, pool.times[rows[mine]], encoder, library, config)
+            cosines = [encoder.relevance(vectors, question) for question in asked]
+            scores[mine] = np.max(cosines, axis=0)
+        return scores
+
+    return replace(pool, candidates=replace(pool.candidates, look=look))
 
 
 def with_vectors(
@@ -27,36 +57,48 @@ def with_vectors(
         MediaError, TimeLimit: a video cannot be decoded.
     """
     name = config.encoder.model
-    if name is None:
+    if name is None or config.select.method == ON_DEMAND:
         return list(videos)
     encoder = load_encoder(name, device=config.encoder.device)
     for video in videos:
         if video.info.get("encoder") == name:
             continue
         tell(f"encoding the frames of {video.name} with {name} ...")
-        known_packets(video, library)
         times = library.signals(video.video_id, ["times"])["times"]
-        rows = {time: row for row, time in enumerate(times.tolist())}
-        vectors = np.zeros((len(times), encoder.dimension), np.float16)
-        waiting: dict[int, NDArray[np.uint8]] = {}
-
-        def encode(frames: dict[int, NDArray[np.uint8]], into: NDArray[np.float16]) -> None:
-            if frames:
-                stacked = np.stack(list(frames.values()))
-                into[list(frames)] = encoder.encode_frames(stacked, config.encoder.batch)
-                frames.clear()
-
-        for time, frame in fetch_each(
-            video.path,
-            times,
-            config.scan.short_side,
-            workers=config.decode.workers or os.cpu_count() or 1,
-            backend=config.decode.backend,
-            deadline=config.decode.deadline_seconds,
-        ):
-            waiting[rows[time]] = frame
-            if len(waiting) == config.encoder.batch:
-                encode(waiting, vectors)
-        encode(waiting, vectors)
+        vectors = _encoded(video, times, encoder, library, config)
         library.add_signals(video.video_id, {"vectors": vectors}, {"encoder": name})
     return [library.get(video.video_id) for video in videos]
+
+
+def _encoded(
+    video: Video, times: Floats, encoder: DualEncoder, library: Library, config: Config
+) -> NDArray[np.float16]:
+    """The vectors of frames of a video, ``[T, D]``; of zeros for what cannot be decoded."""
+    if not len(times):
+        return np.zeros((0, encoder.dimension), np.float16)
+    known_packets(video, library)
+    ascending, where = np.unique(times, return_inverse=True)
+    rows = {time: row for row, time in enumerate(ascending.tolist())}
+    vectors = np.zeros((len(ascending), encoder.dimension), np.float16)
+    waiting: dict[int, NDArray[np.uint8]] = {}
+
+    def encode() -> None:
+        if waiting:
+            frames = np.stack(list(waiting.values()))
+            vectors[list(waiting)] = encoder.encode_frames(frames, config.encoder.batch)
+            waiting.clear()
+
+    frames = fetch_each(
+        video.path,
+        ascending,
+        config.scan.short_side,
+        workers=config.decode.workers or os.cpu_count() or 1,
+        backend=config.decode.backend,
+        deadline=config.decode.deadline_seconds,
+    )
+    for time, frame in frames:
+        waiting[rows[time]] = frame
+        if len(waiting) == config.encoder.batch:
+            encode()
+    encode()
+    return vectors[where]

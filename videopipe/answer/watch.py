@@ -30,7 +30,7 @@ from videopipe.answer.second_look import (
     first_share,
     reason_to_look_again,
 )
-from videopipe.answer.vectors import with_vectors
+from videopipe.answer.vectors import with_look, with_vectors
 from videopipe.config import Config
 from videopipe.errors import ConfigError, NotFound, TimeLimit
 from videopipe.library import Library, Video, load_embedder
@@ -157,6 +157,7 @@ def _gathered(
         wanted = [v for v in wanted if v.video_id in found] or wanted[: config.retrieve.clips]
     wanted = with_vectors(library, wanted, config, asked.tell)
     pool = gather(asked.queries, library, wanted, asked.embedder, config)
+    pool = with_look(pool, asked.queries, library, config)
     if config.select.model_frames:
         pool = with_model_relevance(pool, asked)
     return pool, scores

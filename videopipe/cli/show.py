@@ -95,6 +95,11 @@ def _looked(result: Answer) -> None:
         f"\n{plain(result.model)}: {budget['frames']} frames at {sizes}, {used} "
         f"({budget['compressor']})"
     )
+    chosen = result.selection or {}
+    if why := "; ".join(chosen.get("why", ())):
+        print(f"{chosen['method']} by {', '.join(chosen['signals'])}: {plain(why)}")
+    for one in chosen.get("looks", ())[1:]:
+        print(f"second look: {plain(one['why'])}; {one['frames']} frames, {one['used']} tokens")
 
 
 def hits(results: list[ClipHit]) -> None:

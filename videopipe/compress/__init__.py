@@ -3,6 +3,7 @@ than torch, and knows no model."""
 
 from videopipe.compress.none import Nothing
 from videopipe.compress.pool import GridPool
+from videopipe.compress.quota import QuotaTokens
 from videopipe.compress.registry import Compressor, compress, method, methods, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 from videopipe.compress.uniform import Uniform
@@ -11,6 +12,7 @@ __all__ = [
     "Compressor",
     "GridPool",
     "Nothing",
+    "QuotaTokens",
     "TokenMap",
     "Uniform",
     "VisualTokens",

@@ -13,7 +13,7 @@ from videopipe.select.f2c import F2C
 from videopipe.select.focus import Focus
 from videopipe.select.landmarks import Landmarks
 from videopipe.select.mdp3 import Mdp3
-from videopipe.select.method import choose, group, method, methods, select
+from videopipe.select.method import choose, group, method, methods, plan, select
 from videopipe.select.plain import TopK, Uniform
 from videopipe.select.q_frame import QFrame
 from videopipe.select.quota import Quota
@@ -49,6 +49,7 @@ __all__ = [
     "group",
     "method",
     "methods",
+    "plan",
     "plan_resolution",
     "select",
 ]

@@ -65,4 +65,5 @@ class _Gap:
         if number == self.room:
             return np.arange(self.before + 1, self.after)
         steps = np.rint(np.arange(1, number + 1) * self.step(number)).astype(np.int64)
-        return self.after - steps if self.first else self.before + steps
+        places: Indices = self.after - steps if self.first else self.before + steps
+        return places

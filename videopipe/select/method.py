@@ -11,6 +11,7 @@ from videopipe.errors import ConfigError
 from videopipe.registry import Registry
 from videopipe.select.candidates import Candidates, Indices
 from videopipe.select.fill import evenly, fill
+from videopipe.select.resolution import Demand, Grid, plan_resolution
 from videopipe.select.selection import Picks, SelectedClip, Selection
 
 
@@ -110,6 +111,44 @@ def group(
         for run in runs
     )
     return Selection(name, clips, picks.why)
+
+
+def plan(
+    name: str,
+    candidates: Candidates,
+    k: int,
+    budget: int,
+    grid: Grid,
+    height: int,
+    width: int,
+    *,
+    demand: Demand = "selector",
+    least: int = 0,
+    **params: Any,
+) -> Selection:
+    """Choose ``k`` frames as clips, and sizes for them that fill a budget of visual tokens.
+
+    Args:
+        budget: tokens, never exceeded.
+        grid: ``packing.tokens_grid`` of a model that takes any resolution.
+        height, width: of the video, pixels.
+        demand, least: as for :func:`plan_resolution`.
+        params: the method's own.
+
+    Raises:
+        ConfigError, ValueError: as :func:`select` and :func:`plan_resolution` do.
+    """
+    selection = group(name, candidates, choose(name, candidates, k, **params))
+    return plan_resolution(
+        selection,
+        budget,
+        grid,
+        height,
+        width,
+        demand=demand,
+        complexity=candidates.complexity,
+        least=least,
+    )
 
 
 def _flat(candidates: Candidates) -> bool:

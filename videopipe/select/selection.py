@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +70,6 @@ class Selection:
     clips: tuple[SelectedClip, ...]
     why: tuple[str, ...] = ()
     tokens: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def indices(self) -> Indices:
