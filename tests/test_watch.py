@@ -216,7 +216,7 @@ def test_a_reply_that_cites_nothing_is_flagged(
     assert "visual tokens (none)" in ran.out
 
 
-@pytest.mark.parametrize("compressor", ["none", "pool", "uniform"])
+@pytest.mark.parametrize("compressor", ["none", "pool", "quota", "uniform"])
 def test_compressors_of_the_command_line(
     compressor: str, videopipe: Run, film: Path, library: Path, models: Path
 ) -> None:
@@ -353,7 +353,7 @@ def test_what_is_damaged_is_left_out(
         (video,) = library.videos()
         (clip, *_) = library.clips(video.video_id)
         times = np.array([0.2, 0.6, *np.arange(1.0, video.duration, 0.3)])
-        part = Part(video, clip, 1.0, (Shown(times),))
+        part = Part(video, clip, 1.0, (Shown(times, np.ones(len(times))),))
         parts, plan, pictures = pictures_of(viewer, [part], 500, library, Config(), warnings)
     assert any("cannot be decoded" in warning for warning in warnings)
     assert 2 <= plan.frames == len(pictures[0]) < len(times)

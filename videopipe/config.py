@@ -183,7 +183,8 @@ class CompressConfig:
     """What makes many visual tokens few before they enter the sequence."""
 
     method: str = _key(
-        "auto", "none, pool, uniform; auto: none where the model takes any resolution, else pool"
+        "auto",
+        "none, pool, quota, uniform; auto: none where the model takes any resolution, else pool",
     )
     ratio: float = _key(4.0, "visual tokens encoded for each that is kept", 1, 1000)
 

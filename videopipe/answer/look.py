@@ -104,8 +104,12 @@ def look(asked: Asked, parts: list[Part], budget: int, extra: str = "") -> Look:
         prompt += [piece] if isinstance(piece, str) else runs[piece]
     if extra:
         prompt.append(f"\n{extra}")
+    relevance = [
+        run.relevance[list(clip.frames)]
+        for run, clip in zip((run for part in parts for run in part.runs), plan.clips, strict=True)
+    ]
     (reply,) = viewer.look(
-        [View(prompt, pictures, plan)],
+        [View(prompt, pictures, plan, relevance)],
         max_new_tokens=config.model.max_new_tokens,
         time_limit_seconds=config.model.time_limit_seconds,
         on_text=asked.on_text,

@@ -21,13 +21,19 @@ class Run:
     """Frames of one part that are shown in one size: their seconds, and what they are worth.
 
     ``box`` is the part of the picture that is shown, None for all of it. The short side is not to
-    fall below ``least`` pixels as long as the budget pays for it.
+    fall below ``least`` pixels as long as the budget pays for it. ``relevance`` is how well each
+    frame fits the question, 0-1.
     """
 
     times: NDArray[np.float64]
+    relevance: NDArray[np.float64]
     weight: float = 1.0
     least: int = 0
     box: Box | None = None
+
+    def take(self, frames: NDArray[np.bool_]) -> Run:
+        """Some of its frames."""
+        return replace(self, times=self.times[frames], relevance=self.relevance[frames])
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,9 @@ def parts_of(
     best: dict[int, float] = {}
     for clip, weight in zip(selection.clips, weights, strict=True):
         place = int(pool.clip[clip.indices[0]])
-        runs.setdefault(place, []).append(Run(pool.times[clip.indices], weight))
+        runs.setdefault(place, []).append(
+            Run(pool.times[clip.indices], pool.candidates.scores[clip.indices], weight)
+        )
         best[place] = max(best.get(place, 0.0), clip.relevance)
     videos = {video.video_id: video for video in pool.videos}
     numbers = {(clip.video_id, clip.index): place for place, clip in enumerate(pool.clips)}
@@ -110,9 +118,7 @@ def without(parts: Sequence[Part], video_id: str, kept: Sequence[float]) -> list
     left = []
     for part in parts:
         if part.video.video_id == video_id:
-            runs = tuple(
-                replace(run, times=run.times[np.isin(run.times, kept)]) for run in part.runs
-            )
+            runs = tuple(run.take(np.isin(run.times, kept)) for run in part.runs)
             part = replace(part, runs=tuple(run for run in runs if len(run.times)))
             if not part.runs:
                 continue

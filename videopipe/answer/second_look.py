@@ -80,7 +80,7 @@ def closer(look: Look, asked: Asked, pool: Pool) -> list[Part]:
     low = int(away[away < peak].max(initial=-1)) + 1
     high = int(away[away > peak].min(initial=len(rows)))
     box = text_box(part.video, float(clock[peak]), asked) if asks_for_text(asked.question) else None
-    return [replace(part, runs=(Run(clock[low:high], box=box),), quoted=True)]
+    return [replace(part, runs=(Run(clock[low:high], scores[low:high], box=box),), quoted=True)]
 
 
 def _wanted(look: Look, pool: Pool) -> int:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from videopipe.compress import TokenMap, VisualTokens, compress, method
-from videopipe.errors import TimeLimit, VideopipeError
+from videopipe.errors import ConfigError, TimeLimit, VideopipeError
 from videopipe.mllm.adapter import VideoMLLM
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, most_frames, plan, shares
 from videopipe.mllm.prompt import VIDEO, Prompt, Shot, Video
@@ -19,6 +20,7 @@ from videopipe.mllm.view import OnText, View, batch_of
 from videopipe.select.resolution import Footage
 from videopipe.types import FrameSet
 
+RELEVANCE = "relevance"  # the signal of a compressor that the question gives, not the tower
 _LEAST_TEXT = 512  # tokens of text and answer
 _AT_ONCE = 8  # views that are scored together
 _LATE = 35999.9  # seconds; a time as long in writing as they get
@@ -195,22 +197,36 @@ class LocalViewer:
     ) -> tuple[list[VisualTokens], list[TokenMap | None]]:
         """The tokens of each stretch and their maps; ``spent`` raises when time is up."""
         view = scene.view
-        needs = sorted(method(view.plan.method).needs)
+        needs = method(view.plan.method).needs
+        if RELEVANCE in needs and len(view.relevance) != len(view.clips):
+            raise ConfigError(
+                f"The compressor '{view.plan.method}' shares tokens out by how well frames fit a "
+                "question; here there is none: take another (compress.method)."
+            )
         clips: list[VisualTokens] = []
         maps: list[TokenMap | None] = []
         used = [0] * len(view.plan.clips)
         for stretch in scene.stretches:
             spent()
             frames = batch_of(view.clips[stretch.clip], stretch.run)
-            tokens = self.model.encode(frames, size=stretch.size, needs=needs)
+            tokens = self.model.encode(frames, size=stretch.size, needs=sorted(needs - {RELEVANCE}))
             rows = None
             if stretch.kept < len(tokens) == sum(stretch.shot.counts):
+                if RELEVANCE in needs:
+                    tokens = self._with_relevance(tokens, view.relevance[stretch.clip][stretch.run])
                 rows = compress(view.plan.method, tokens, stretch.kept)
             used[stretch.clip] += len(tokens if rows is None else rows)
             clips.append(tokens)
             maps.append(rows)
         check(view.plan, used)
         return clips, maps
+
+    def _with_relevance(self, tokens: VisualTokens, frames: NDArray[np.float64]) -> VisualTokens:
+        """``tokens`` with the signal of their frames; frames of one step count as the best."""
+        step = self.model.packing.step
+        best = np.maximum.reduceat(frames, np.arange(0, len(frames), step))
+        values = torch.from_numpy(best).to(tokens.x.device)[tokens.pos[:, 0].long()]
+        return replace(tokens, signals={**tokens.signals, RELEVANCE: values})
 
 
 @dataclass(frozen=True, slots=True)
