@@ -21,7 +21,8 @@ _LIKELY = 2.0  # and from which it may be the edge of something
 _RISE = 0.35  # of the way from the usual to the best, below which a frame is no evidence
 _GAP = 2  # samples below it that do not end a stretch
 _STRONG = 0.7  # of the best stretch, from which one has frames of its own
-_BELIEF = 4.0  # power of its strength by which a weaker stretch gets less
+_LENGTH = 0.35  # power of its length: between an equal share and one by length
+_BELIEF = 3.0  # power of its strength by which a weaker stretch gets less
 _OVERVIEW = 32  # one frame in so many is for the overview, whatever stands out
 _TENTH, _FOUR_TENTHS = 1.2816, 0.2533  # quantiles of a normal distribution, in deviations
 _SMALL = 1 / 4  # weight of such a frame: half of the height and width
@@ -41,7 +42,7 @@ class Auto:
     """The selector of videopipe: it chooses by what is asked, and by whether anything stands out.
 
     - Where stretches of the video stand out in relevance, each that is about as strong as the best
-      gets a frame, and more by the root of its length, between an equal and a proportional share;
+      gets a frame, and more by its length, between an equal and a proportional share;
       then come their edges and what else is relevant. One frame in 32, in low resolution, is for an
       even overview of the rest, and so are all that are left over.
     - Where the question is about space or layout, the frames that see most landmarks together; half
@@ -94,7 +95,8 @@ def usual(relevance: Floats) -> Usual:
 def stretches(relevance: Floats | None) -> list[Stretch]:
     """Where the relevance stands out from what is usual in this video, in order of time.
 
-    The strength of a stretch is its best mean of three neighbours: a single frame may be a chance.
+    The strength of a stretch is the upper quartile of its means of three neighbours: a single frame
+    may be a chance, and the best of many is one.
     """
     if relevance is None or relevance.max() <= relevance.min():
         return []
@@ -106,7 +108,7 @@ def stretches(relevance: Floats | None) -> list[Stretch]:
     padded = np.concatenate([relevance[:1], relevance, relevance[-1:]])
     smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3 - level
     parts = np.split(above, np.flatnonzero(np.diff(above) > _GAP + 1) + 1)
-    best = [max(float(smooth[part].max()), 1e-9) for part in parts]
+    best = [max(float(np.quantile(smooth[part], 0.75)), 1e-9) for part in parts]
     return [
         Stretch(int(part[0]), int(part[-1]) + 1, value / max(best))
         for part, value in zip(parts, best, strict=True)
@@ -142,7 +144,7 @@ def _focused(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Indi
     most = k - k // _OVERVIEW
     strong = sorted((s for s in found if s.strength >= _STRONG), key=lambda s: -s.strength)[:most]
     lengths = np.array([end - start for start, end, _ in strong])
-    worth = np.sqrt(lengths) * np.array([stretch.strength for stretch in strong]) ** _BELIEF
+    worth = lengths**_LENGTH * np.array([stretch.strength for stretch in strong]) ** _BELIEF
     counts = allocate(worth, most, floor=1, cap=lengths)
     own = np.concatenate(
         [s.start + evenly(n, c) for s, n, c in zip(strong, lengths, counts, strict=True)]

@@ -22,8 +22,11 @@ _OVERVIEW = re.compile(
     rf"|ideas?|themes?|events?)|(?:whole|entire) {_FILM}|throughout|all (?:scenes|parts|chapters)"
     rf"|(?:what|which topics?)(?:'s| is| was| are)? (?:this|the|that)? ?{_FILM}? ?(?:all )?about"
     rf"|describe (?:this|the|that) {_FILM}|what happens(?: in (?:this|the|that) {_FILM})?\W*$"
-    rf"|kind of {_FILM}|genre|how many (?:scenes|shots|parts|chapters)|sequence of|in which order"
-    r"|from (?:the )?(?:beginning|start) to (?:the )?end|takes? place)\b",
+    rf"|kind of {_FILM}|genre|how many (?:scenes|shots|parts|chapters) (?:are|is|does|do|has|have)"
+    rf"|how (?:does|do|did) .+ (?:change|develop|evolve|progress)"
+    rf"|(?:over|in|during|across) the course of (?:the|this|that) {_FILM}"
+    r"|(?:sequence|order) of (?:events|scenes)|in which order"
+    r"|from (?:the )?(?:beginning|start) to (?:the )?end)\b",
     re.IGNORECASE,
 )
 
