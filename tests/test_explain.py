@@ -319,6 +319,17 @@ def test_a_peak_of_one_frame_in_ten_hours_is_drawn() -> None:
     assert np.all(np.diff(at) > 0)
 
 
+@pytest.mark.parametrize("case", ["peaks", "an hour of 64 frames", "ten hours of 256 frames"])
+def test_chosen_frames_are_dots_on_the_line_that_is_drawn(case: str) -> None:
+    [one] = CASES[case]()
+    lines = {line.get_label(): line.get_data() for a in case_drawn(case).axes for line in a.lines}
+    at, values = lines["chosen frame"]
+    times = [frame.time for c in one.clips for frame in c.frames]
+    np.testing.assert_allclose(sorted(at), np.sort(times) / one.duration * explain._SPAN)
+    relevance = next(data for name, data in lines.items() if str(name).startswith("relevance"))
+    np.testing.assert_allclose(values, np.interp(at, *relevance), atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("duration", "expected"),
     [

@@ -398,13 +398,14 @@ class _Panel:
         axes.plot(places, values, color=_RELEVANCE, linewidth=1.4, label=name, zorder=2.5)
         if len(signals) > 1:
             for (name, curve), (color, dash) in zip(signals.items(), _SIGNALS, strict=False):
-                places, values = _peaks(at, curve)
-                axes.plot(places, values, color=color, linestyle=dash, linewidth=0.9, label=name)
+                axes.plot(
+                    *_peaks(at, curve), color=color, linestyle=dash, linewidth=0.9, label=name
+                )
         if self.strip and len(at):
             seconds = np.array([frame.time for frame in self.row.frames])
+            marks = seconds / self.length * _SPAN
             axes.plot(
-                seconds / self.length * _SPAN,
-                np.interp(seconds, self.of.times, np.nan_to_num(self.of.relevance)),
+                marks, np.interp(marks, places, values),  # on the line as it is drawn
                 "o", color=_INK, markersize=3, markeredgewidth=0, clip_on=False,
                 label="chosen frame", zorder=3,
             )  # fmt: skip

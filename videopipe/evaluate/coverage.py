@@ -25,7 +25,8 @@ def best_coverage(landmarks: Landmarks, k: int, seconds: float = 20.0) -> BestCo
 
     Args:
         k: frames, 1 at least.
-        seconds: after which the bound that is proven so far is taken.
+        seconds: after which the bound that is proven so far is taken, or that of the relaxed
+            problem, whichever is lower.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_matrix, eye_array, hstack
@@ -47,17 +48,18 @@ def best_coverage(landmarks: Landmarks, k: int, seconds: float = 20.0) -> BestCo
     # A landmark counts as seen, up to 1, by the chosen frames that see it.
     seen = hstack([-seers[points], eye_array(count)]).tocsr()
     chosen = np.concatenate([np.ones(frames), np.zeros(count)])[None]
-    found = milp(
-        -np.concatenate([np.zeros(frames), weights]),
-        integrality=np.repeat([1, 0], [frames, count]),
-        bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(seen, ub=0), LinearConstraint(chosen, ub=k)],
-        options={"time_limit": seconds},
-    )
+    problem: dict[str, Any] = {
+        "c": -np.concatenate([np.zeros(frames), weights]),
+        "bounds": Bounds(0, 1),
+        "constraints": [LinearConstraint(seen, ub=0), LinearConstraint(chosen, ub=k)],
+    }
+    whole = np.repeat([1, 0], [frames, count])
+    found = milp(**problem, integrality=whole, options={"time_limit": seconds})
     if found.status == 0:
         return BestCoverage(float(round(-found.fun)), True)
-    bound = found.mip_dual_bound
-    return BestCoverage(float(shape[1] if bound is None else min(-bound, shape[1])), False)
+    relaxed = milp(**problem)  # parts of frames may be chosen: never less
+    bounds = (found.mip_dual_bound, relaxed.fun)
+    return BestCoverage(min(shape[1], *(-b for b in bounds if b is not None)), False)
 
 
 def _undominated(sees: Any) -> NDArray[np.int64]:
