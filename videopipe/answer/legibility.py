@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from videopipe.answer.evidence import known_packets
 from videopipe.answer.look import Asked
-from videopipe.answer.parts import Box, Part, frame_size
-from videopipe.describe.ocr import Line, Reader
+from videopipe.answer.parts import Box, Part, footage_of, frame_size
+from videopipe.describe.ocr import Reader
 from videopipe.errors import VideopipeError
 from videopipe.library import Video
 from videopipe.media import fetch
@@ -40,18 +40,26 @@ def asks_for_text(question: str) -> bool:
     return _TEXT.search(question) is not None
 
 
-def legible(parts: Sequence[Part], asked: Asked) -> list[Part]:
+def legible(parts: Sequence[Part], asked: Asked, budget: int) -> list[Part]:
     """``parts`` with the least size at which the text on their screens can be read.
 
-    Of the few that fit best and hold on-screen text that the library knows; where the question is
-    about something written of all of these, else of those whose text on screen is what fits. A
-    frame is read at full size, then at smaller and smaller ones.
+    Of the few that fit best and hold on-screen text that matters. A frame is read at the size at
+    which it would be shown within ``budget``, and at larger ones where that is not enough.
     """
     wanted = sorted(
         (part for part in parts if part.runs and part.quoted and _written(part, asked)),
         key=lambda part: -part.score,
     )[:_PARTS]
-    least = {id(part): _least_side(part, asked) for part in wanted}
+    if not wanted:
+        return list(parts)
+    how = asked.config.compress
+    plan = asked.viewer.plan(footage_of(parts), budget, how.method, how.ratio)
+    planned = iter(plan.clips)
+    sides = {
+        id(part): max((min(size) for _ in part.runs for size in next(planned).sizes), default=0)
+        for part in parts
+    }
+    least = {id(part): _least_side(part, sides[id(part)], asked) for part in wanted}
     return [
         replace(part, runs=tuple(replace(run, least=least[id(part)]) for run in part.runs))
         if id(part) in least
@@ -71,24 +79,29 @@ def small_print(parts: Sequence[Part], sizes: Sequence[Sequence[tuple[int, int]]
     ]
 
 
-def readable_side(frame: NDArray[np.uint8], reader: Reader) -> int:
-    """The smallest short side, in pixels, at which most of a frame's text is read; 0 without any.
+def readable_side(frame: NDArray[np.uint8], text: str, shown: int, reader: Reader) -> int:
+    """The smallest short side, in pixels, from ``shown`` on at which most of ``text`` is read.
+
+    That of the frame where it is at no smaller one.
 
     Args:
         frame: uint8 RGB ``[H, W, 3]``.
+        text: what is known to be written in it.
+        shown: pixels of the short side at which it would be shown.
     """
-    whole = _said(reader.read(frame))
-    if not whole:
-        return 0
     side = min(frame.shape[:2])
-    tried = [size for size in _SIZES if size < side]
+    tried = [size for size in (shown, *(s for s in _SIZES if s > shown)) if size < side]
     low, high = 0, len(tried)  # the first of ``tried`` at which it can be read
+    middle = 0  # as it would be shown first: mostly that is enough
     while low < high:
-        middle = (low + high) // 2
-        if _share(whole, _said(reader.read(_at(frame, tried[middle])))) >= _READ:
+        if (
+            _share(_said([text]), _said(x.text for x in reader.read(_at(frame, tried[middle]))))
+            >= _READ
+        ):
             high = middle
         else:
             low = middle + 1
+        middle = (low + high) // 2
     return tried[low] if low < len(tried) else side
 
 
@@ -134,20 +147,25 @@ def _written(part: Part, asked: Asked) -> bool:
     return bool(scores.max() >= asked.config.answer.min_score)
 
 
-def _least_side(part: Part, asked: Asked) -> int:
-    """The short side at which a frame of the part can be read, 0 where there is nothing to read."""
-    spans = [
-        (line.start, line.end)
+def _least_side(part: Part, shown: int, asked: Asked) -> int:
+    """The short side from ``shown`` on at which a frame of the part can be read; 0 for any."""
+    lines = [
+        line
         for text in asked.library.texts([part.clip])
         if text.source == "ocr"
         for line in text.lines
     ]
-    times = part.times
-    written = [t for t in times.tolist() if any(start <= t < end for start, end in spans)]
-    if not written:
+    held = {
+        second: [line.text for line in lines if line.start <= second < line.end]
+        for second in part.times.tolist()
+    }
+    second = max(held, key=lambda second: len(held[second]), default=None)
+    if second is None or not held[second]:
         return 0
-    frame = _frame(part.video, written[len(written) // 2], asked)
-    return 0 if frame is None else readable_side(frame, _reader())
+    frame = _frame(part.video, second, asked)
+    if frame is None:
+        return 0
+    return readable_side(frame, " ".join(held[second]), max(shown, _SIZES[0]), _reader())
 
 
 def _frame(video: Video, second: float, asked: Asked) -> NDArray[np.uint8] | None:
@@ -180,11 +198,13 @@ def _at(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return small
 
 
-def _said(lines: Sequence[Line]) -> str:
-    return "".join(c for line in lines for c in line.text.casefold() if c.isalnum())
+def _said(texts: Iterable[str]) -> str:
+    return "".join(c for text in texts for c in text.casefold() if c.isalnum())
 
 
 def _share(whole: str, read: str) -> float:
-    """How much of a text another one has, in order."""
+    """How much of a text another one has, in order; all of one that says nothing."""
+    if not whole:
+        return 1.0
     blocks = SequenceMatcher(None, whole, read, autojunk=False).get_matching_blocks()
     return sum(block.size for block in blocks) / len(whole)

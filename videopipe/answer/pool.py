@@ -13,16 +13,19 @@ from videopipe.config import Config
 from videopipe.library import Embedder, Library, Video
 from videopipe.mllm.dual_encoder import load_encoder
 from videopipe.scan import appearance
-from videopipe.select import Candidates, Landmarks
+from videopipe.select import Candidates, Landmarks, Picks
 from videopipe.select.candidates import Floats, Indices
 from videopipe.select.relevance import fuse, spread, standardised
 from videopipe.types import Clip
 
-_NAMES = ("times", "cuts", "complexity", "histogram", "thumb", "vectors", "landmarks.offsets",
-          "landmarks.ids")  # fmt: skip
+_NAMES = (
+    *("times", "changed", "cuts", "complexity", "histogram", "thumb", "vectors"),
+    *("landmarks.offsets", "landmarks.ids"),
+)
 _REREAD = 12  # texts whose lines are scored one by one
 _BESIDE = 0.5  # share of a text's score that its span gets beside the lines that match
 _MARGIN = 1.0  # seconds
+_STILL = 1e-3  # share of the picture that may change in a frame that shows the same
 _APART = 60.0  # seconds between two videos on the common clock
 
 
@@ -38,6 +41,7 @@ class Pool:
         signals: what the relevance was made of, ``[N]`` in 0-1 by name.
         clips: the clips of all videos, in order.
         clip: ``[N]`` the place in ``clips`` of each frame.
+        changed: ``[N]`` share of the picture that differs from the frame before.
     """
 
     videos: tuple[Video, ...]
@@ -47,6 +51,29 @@ class Pool:
     signals: dict[str, Floats]
     clips: tuple[Clip, ...]
     clip: Indices
+    changed: Floats
+
+    def without_copies(self, picks: Picks) -> Picks:
+        """``picks`` without the frames that show just what the one before them shows.
+
+        On a slide that stands, all tokens are worth more in one frame than in many.
+        """
+        moved = np.cumsum(self.changed)
+        order = np.argsort(picks.indices)
+        kept: list[int] = []
+        for at in order.tolist():
+            row, last = picks.indices[at], picks.indices[kept[-1]] if kept else None
+            still = last is not None and moved[row] - moved[last] <= _STILL
+            if not (still and self.clip[row] == self.clip[last]):
+                kept.append(at)
+        if len(kept) == len(order):
+            return picks
+        return Picks(
+            picks.indices[kept],
+            None if picks.weights is None else picks.weights[kept],
+            None if picks.clips is None else picks.clips[kept],
+            (*picks.why, f"{len(order) - len(kept)} frames that show the same are left out"),
+        )
 
     def of_clip(self, clip: Clip) -> Indices:
         """The frames of a clip, ascending."""
@@ -119,6 +146,7 @@ def gather(
         times=_joined(times),
         signals=signals,
         clips=tuple(clip for some in clips for clip in some),
+        changed=_rows(held, inside, "changed").astype(np.float64),
         clip=np.concatenate(
             [
                 np.empty(0, np.int64),

@@ -98,7 +98,7 @@ def watch(
     weights = demands(selection, config.select.resolution, pool.candidates.complexity)
     parts = parts_of(selection, pool, scores, weights)
     if config.select.legible:
-        parts = legible(parts, asked)
+        parts = legible(parts, asked, budget)
     lap("select")
     seen = look(asked, parts, budget, REQUEST if twice and not choices else "")
     lap("generate")
@@ -200,6 +200,8 @@ def _selected(asked: Asked, pool: Pool, budget: int) -> Selection:
         picks = choose(name, pool.candidates, min(config.budget.frames, most), **params)
     except ValueError as error:
         raise ConfigError(f"{error}; index the videos with scan.landmarks=true.") from None
+    if name == "auto":
+        picks = pool.without_copies(picks)
     return group(name, pool.candidates, picks, pool.clip)
 
 

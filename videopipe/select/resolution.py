@@ -133,7 +133,7 @@ def fit(footage: Sequence[Footage], room: int, grid: Grid, fill: float = 1.0) ->
     most = [count * high * wide for count, (high, wide) in zip(steps, native, strict=True)]
     weights = [count * clip.weight for count, clip in zip(steps, footage, strict=True)]
     floors = _floors(footage, steps, native, room, cell)
-    rooms = allocate(weights, room, floor=floors, cap=most).tolist()
+    rooms = _rooms(weights, room, floors, most)
 
     def sized(at: int, own: int) -> Sized:
         clip, (high, wide) = footage[at], native[at]
@@ -169,23 +169,46 @@ def _cells(clip: Footage, cell: int) -> _Cells:
     return max(1, round(clip.height / cell)), max(1, round(clip.width / cell))
 
 
+def _rooms(
+    weights: Sequence[float], room: int, floors: Sequence[int], most: Sequence[int]
+) -> list[int]:
+    """``room`` shared out by weight; who would get less than its floor gets that instead."""
+    floor, cap, worth = np.array(floors), np.array(most), np.array(weights)
+    rooms = np.zeros(len(weights), np.int64)
+    free = np.ones(len(weights), bool)
+    while free.any():
+        rooms[free] = allocate(worth[free], room - int(rooms[~free].sum()), cap=cap[free])
+        poor = free & (rooms < floor)
+        if not poor.any():
+            break
+        rooms[poor] = floor[poor]
+        free &= ~poor
+    found: list[int] = rooms.tolist()
+    return found
+
+
 def _floors(
     footage: Sequence[Footage], steps: Sequence[int], native: Sequence[_Cells], room: int, cell: int
 ) -> list[int]:
-    """Tokens of each clip at its least size, as far as the others keep what can be seen."""
-    floors = [0] * len(footage)
-    spare = room - sum(min(FEWEST, h * w) * n for n, (h, w) in zip(steps, native, strict=True))
+    """Tokens that each clip gets in any case: enough to be seen, and to be read where that is left.
+
+    Clips that are to be read come by weight. Where not all can be seen nobody has a floor.
+    """
+    floors = [count * min(FEWEST, h * w) for count, (h, w) in zip(steps, native, strict=True)]
+    spare = room - sum(floors)
+    if spare < 0:
+        return [0] * len(footage)
     for at in sorted(range(len(footage)), key=lambda at: (-footage[at].weight, at)):
         clip, (high, wide) = footage[at], native[at]
-        if not clip.least or not steps[at]:
+        if not clip.least:
             continue
         scale = min(1.0, clip.least / min(clip.height, clip.width))
         tall = min(high, math.ceil(clip.height * scale / cell))
         broad = min(wide, math.ceil(clip.width * scale / cell))
-        extra = steps[at] * (tall * broad - min(FEWEST, high * wide))
+        extra = steps[at] * tall * broad - floors[at]
         if 0 < extra <= spare:
             spare -= extra
-            floors[at] = steps[at] * tall * broad
+            floors[at] += extra
     return floors
 
 
