@@ -9,22 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
+from test_clauses import LONG
 from tiny import tiny
 from tiny_encoders import ENCODERS, tiny_encoder
-from transformers import AutoImageProcessor, AutoModel
+from transformers import (
+    AutoImageProcessor,
+    AutoModel,
+    AutoTokenizer,
+    CLIPProcessor,
+    Siglip2Processor,
+    SiglipProcessor,
+)
 
 from videopipe.errors import ModelError, NotFound
 from videopipe.mllm.dual_encoder import load_encoder
-from videopipe.select.clauses import EFFECTIVE, clauses
+from videopipe.select.clauses import clauses
 
-LONG = (
-    "After the man in the red coat opens the door of the house, walks to the window and talks to "
-    "the two people there, which of the following happens first: the car on the street starts, "
-    "the lights go out, or the person who stands beside the table leaves the room?"
-)
+PROCESSORS = {
+    "clip": CLIPProcessor,
+    "long-clip": CLIPProcessor,
+    "siglip": SiglipProcessor,
+    "siglip2": Siglip2Processor,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +62,32 @@ def test_vectors_are_those_of_the_model(kind: str, folders: dict[str, Path]) -> 
     wanted = torch.nn.functional.normalize(wanted, dim=-1).numpy()
     np.testing.assert_allclose(found, wanted, atol=2e-3)
     np.testing.assert_allclose(encoder.encode_frames(frames, batch=2), found, atol=1e-3)
-    (text,) = encoder.encode_question("a red car")
-    assert text.shape == (encoder.dimension,)
-    assert np.linalg.norm(text) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_questions_are_those_of_the_model(kind: str, folders: dict[str, Path]) -> None:
+    encoder = load_encoder(str(folders[kind]))
+    model = AutoModel.from_pretrained(folders[kind]).eval()
+    parts = [
+        loader.from_pretrained(folders[kind]) for loader in (AutoImageProcessor, AutoTokenizer)
+    ]
+    padding = "max_length" if kind.startswith("siglip") else True
+    for question in ("a red car", LONG):
+        texts = clauses(question, 64, lambda text: len(parts[1](text).input_ids))
+        given_ = PROCESSORS[kind](*parts)(text=texts, padding=padding, return_tensors="pt")
+        with torch.inference_mode():
+            wanted = model.get_text_features(**given_).pooler_output
+        wanted = torch.nn.functional.normalize(wanted, dim=-1).numpy()
+        found = encoder.encode_question(question)
+        assert found.dtype == np.float32
+        assert found.shape == (len(texts), encoder.dimension)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_the_length_of_texts_is_read_from_the_model(folders: dict[str, Path]) -> None:
+    limits = {kind: load_encoder(str(folders[kind]))._limit for kind in ENCODERS}
+    assert limits == {"clip": 77, "long-clip": 248, "siglip": 64, "siglip2": 64}
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
@@ -86,57 +116,41 @@ def test_a_frame_is_as_relevant_as_its_best_clause(folders: dict[str, Path]) -> 
     frames, question = encoder.encode_frames(pictures()), encoder.encode_question(LONG)
     found = encoder.relevance(frames, question)
     np.testing.assert_allclose(found, (frames.astype(np.float32) @ question.T).max(1), atol=1e-6)
+    many = np.tile(frames, (1000, 1))  # more than are compared at once
+    assert encoder.relevance(many, question).tolist() == pytest.approx(
+        np.tile(found, 1000), abs=1e-6
+    )
+    assert encoder.relevance(frames[:0], question).shape == (0,)
+
+
+def refused(name: str, error: type[Exception], what: str) -> None:
+    with pytest.raises(error, match=what) as told:
+        load_encoder(name)
+    sentence = str(told.value)
+    assert sentence.endswith((".", "?"))
+    assert "\n" not in sentence
+    assert not re.search(r"\. [A-Z]", sentence)
 
 
 def test_what_is_no_dual_encoder_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match=r"does not exist; did you mean 'clip'"):
-        load_encoder(str(folders["clip"].parent / "clipp"))
+    refused(str(folders["clip"].parent / "clipp"), NotFound, r"does not exist; did you mean 'clip'")
     tiny("qwen2_vl", tmp_path / "llm")
-    with pytest.raises(ModelError, match="is no dual encoder of images and text"):
-        load_encoder(str(tmp_path / "llm"))
+    refused(str(tmp_path / "llm"), ModelError, "is no dual encoder of images and text")
     broken = tmp_path / "pickled"
     broken.mkdir()
     (broken / "config.json").write_text((folders["clip"] / "config.json").read_text())
     (broken / "pytorch_model.bin").write_bytes(b"x")
-    with pytest.raises(ModelError, match="stored as pickles"):
-        load_encoder(str(broken))
+    refused(str(broken), ModelError, "stored as pickles")
     cut = tiny_encoder("siglip", tmp_path / "cut")
     weights = (cut / "model.safetensors").read_bytes()
     (cut / "model.safetensors").write_bytes(weights[:-100])
-    with pytest.raises(ModelError, match="are damaged"):
-        load_encoder(str(cut))
+    refused(str(cut), ModelError, "are damaged")
     (cut / "model.safetensors").write_bytes(weights)
     (cut / "tokenizer.json").unlink()
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_encoder(str(cut))
-    with pytest.raises(ModelError, match="not in the local cache"):
-        load_encoder("nobody/nothing-of-this-name")
+    refused(str(cut), ModelError, "cannot be loaded")
+    refused("nobody/nothing-of-this-name", ModelError, "not in the local cache")
     other = tiny_encoder("clip", tmp_path / "other")
     settings = json.loads((other / "config.json").read_text())
     settings["text_config"]["hidden_size"] = 64
     (other / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(ModelError):
-        load_encoder(str(other))
-
-
-def words(text: str) -> int:
-    return len(text.split()) + 2
-
-
-@given(st.lists(st.text("abcä,.;: \n", min_size=1, max_size=9), max_size=60), st.integers(4, 80))
-def test_no_clause_is_too_long_and_no_word_is_lost(pieces: list[str], limit: int) -> None:
-    question = " ".join(pieces)
-    found = clauses(question, limit, words)
-    assert "".join("".join(found).split()) == "".join(question.split())
-    assert all(words(clause) <= min(limit, EFFECTIVE) for clause in found)
-
-
-def test_clauses_end_where_the_question_has_joints() -> None:
-    assert clauses("Who opens the door?", 77, words) == ["Who opens the door?"]
-    found = clauses(LONG, 77, words)
-    assert len(found) <= 4
-    assert all(re.search(r"[,:?]$", clause) for clause in found)
-    japanese = "ドアを開けて部屋に入る人は誰ですか、そして窓のそばに立つのは誰ですか。" * 2
-    split = clauses(japanese, 64, lambda text: len(text) + 2)
-    assert "".join(split) == japanese
-    assert max(map(len, split)) <= 18
+    refused(str(other), ModelError, "cannot be loaded")

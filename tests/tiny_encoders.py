@@ -35,7 +35,7 @@ def tiny_encoder(kind: str, folder: Path) -> Path:
     """Write one of :data:`ENCODERS` into ``folder``."""
     clip = kind.endswith("clip") and kind != "siglip"
     limit = {"clip": 77, "long-clip": 248}.get(kind, 64)
-    tokenizer = _tokenizer(limit)
+    tokenizer = _tokenizer(limit, masks=clip)
     text = _WIDE | {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": limit,
@@ -68,7 +68,7 @@ def tiny_encoder(kind: str, folder: Path) -> Path:
     return folder
 
 
-def _tokenizer(limit: int) -> PreTrainedTokenizerFast:
+def _tokenizer(limit: int, masks: bool) -> PreTrainedTokenizerFast:
     made = Tokenizer(models.BPE(unk_token="<unk>"))
     made.normalizer = normalizers.Lowercase()
     made.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -85,4 +85,6 @@ def _tokenizer(limit: int) -> PreTrainedTokenizerFast:
         pad_token="<pad>",
         unk_token="<unk>",
         model_max_length=limit,
+        # SigLIP was trained without masks: its published tokenizers give none.
+        model_input_names=["input_ids", "attention_mask"] if masks else ["input_ids"],
     )
