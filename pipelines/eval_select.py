@@ -8,7 +8,7 @@ UKSS of the films of all seeds (geometric, none below 0.01), the best of a colum
 walks through rooms, where every frame is in some room and UKSS says nothing, it is the share of the
 landmarks that chosen frames truly see, of what the best possible frames see. Below: `auto` beside
 the best and beside uniform. Films, what is measured of them and what is best stay in the folder of
-the cache: a second run takes seconds. `auto` was tuned on the seeds 0 to 15.
+the cache: a second run takes seconds. `auto` was tuned on the seeds 0 to 21.
 
 With --clips: the landmarks that space-aware frames see of real videos, beside uniform ones.
 """
