@@ -153,4 +153,4 @@ def test_what_is_no_dual_encoder_is_refused(folders: dict[str, Path], tmp_path: 
     settings = json.loads((other / "config.json").read_text())
     settings["text_config"]["hidden_size"] = 64
     (other / "config.json").write_text(json.dumps(settings))
-    refused(str(other), ModelError, "cannot be loaded")
+    refused(str(other), ModelError, "do not fit its config.json")

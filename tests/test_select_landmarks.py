@@ -132,3 +132,16 @@ def test_videos_that_are_joined_share_no_points(videos):
 def test_offsets_that_do_not_fit_are_refused(offsets, ids):
     with pytest.raises(ValueError, match="offsets of landmarks"):
         Landmarks(np.array(offsets, np.int64), np.array(ids, np.int64))
+
+
+def test_widened_frames_know_what_near_neighbours_see() -> None:
+    frames = [{0, 1, 2, 3}, {1, 2, 3, 4}, {3, 4, 9, 10}, set(), {20, 21}, {20, 21, 22, 23}, {40}]
+    wide = Landmarks.of(frames).widened()
+    known = [set(wide[at].tolist()) for at in range(len(frames))]
+    assert known[0] == known[1] == {0, 1, 2, 3, 4}  # three of four are shared
+    assert known[2] == frames[2]  # two of four are not enough
+    assert known[3] == set()
+    assert known[4] == known[5] == {20, 21, 22, 23}  # all of the frame with fewer
+    assert known[6] == {40}
+    assert len(Landmarks.of([]).widened()) == 0
+    assert Landmarks.of(frames).total == 12

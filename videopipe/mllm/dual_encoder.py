@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.errors import ModelError
+from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm.files import (
     SETTINGS,
     WEIGHTS,
@@ -38,6 +38,7 @@ def load_encoder(name: str, *, device: str = "auto") -> DualEncoder:
 
     Raises:
         NotFound: the folder is not there.
+        ConfigError: there is no such device.
         ModelError: it cannot be loaded, or is no dual encoder; one sentence.
     """
     folder = Path(name).expanduser()
@@ -51,7 +52,7 @@ def load_encoder(name: str, *, device: str = "auto") -> DualEncoder:
             raise _no_encoder(name, settings)
         for _ in tensors(shards(name, folder), name):
             pass  # their headers tell what is damaged
-        return DualEncoder(name, folder, device)
+        return DualEncoder(name, folder, device, _half(settings))
 
 
 class DualEncoder:
@@ -61,7 +62,7 @@ class DualEncoder:
     on a GPU, as saved; in float32 on a CPU.
     """
 
-    def __init__(self, name: str, folder: Path, device: str) -> None:
+    def __init__(self, name: str, folder: Path, device: str, half: str) -> None:
         import torch
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
@@ -69,13 +70,21 @@ class DualEncoder:
         gpu = torch.cuda.is_available() if device == "auto" else device.startswith("cuda")
         place = ("cuda" if gpu else "cpu") if device == "auto" else device
         try:
+            torch.empty(0, device=place)
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise ConfigError(
+                f"There is no device '{device}' here; give auto, cpu, cuda, or cuda:N."
+            ) from error
+        try:
             model, told = AutoModel.from_pretrained(
                 folder,
-                dtype=torch.float16 if gpu else torch.float32,
+                dtype=getattr(torch, half) if gpu else torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                # They come back in ``told``, which says more than the error would.
+                ignore_mismatched_sizes=True,
             )
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             processors: Any = AutoImageProcessor
@@ -94,10 +103,11 @@ class DualEncoder:
             ) from error
         if not all(hasattr(model, f"get_{side}_features") for side in ("image", "text")):
             raise _no_encoder(name, {"model_type": model.config.model_type})
-        self.reason = f"{place}, {'half precision' if gpu else 'float32'}"
+        self.reason = f"{place}, {half if gpu else 'float32'}"
         self._limit = int(model.config.text_config.max_position_embeddings)
-        # SigLIP was trained on padded texts, CLIP on none.
-        self._padding = "max_length" if model.config.model_type.startswith("siglip") else True
+        # SigLIP was trained on lower-case texts, padded, without masks. Its tokenizers look after
+        # the case, but not that of SigLIP2 at one resolution, which is Gemma's.
+        self._siglip = model.config.model_type.startswith("siglip")
         self.dimension = self.encode_question("dimension").shape[1]
 
     def encode_frames(self, frames: NDArray[np.uint8], batch: int = 32) -> NDArray[np.float16]:
@@ -132,15 +142,15 @@ class DualEncoder:
 
     def encode_question(self, question: str) -> NDArray[np.float32]:
         """Unit vectors of the clauses of a question, float32 ``[C, D]``; nothing of it is cut."""
-        texts = clauses(question, self._limit, self._count)
+        texts = clauses(question.lower() if self._siglip else question, self._limit, self._count)
         given = self._tokenizer(
             texts,
-            padding=self._padding,
+            padding="max_length" if self._siglip else True,
             max_length=self._limit,
             truncation=True,  # of what is longer than a limit without a joint: none is
             return_tensors="pt",
         )
-        known = ("input_ids", "attention_mask")
+        known = ("input_ids",) if self._siglip else ("input_ids", "attention_mask")
         return self._vectors("text", {key: given[key] for key in known if key in given})
 
     def relevance(
@@ -162,7 +172,7 @@ class DualEncoder:
         return best
 
     def _count(self, text: str) -> int:
-        return len(self._tokenizer(text).input_ids)
+        return len(self._tokenizer(text, verbose=False).input_ids)
 
     def _vectors(self, side: str, given: Any) -> NDArray[np.float32]:
         import torch
@@ -180,6 +190,12 @@ class DualEncoder:
                 torch.nn.functional.normalize(pooled.float(), dim=-1).cpu().numpy()
             )
         return rows
+
+
+def _half(settings: dict[str, Any]) -> str:
+    """The dtype of half precision: bfloat16 where the weights are saved so, else float16."""
+    saved = settings.get("dtype", settings.get("torch_dtype"))
+    return "bfloat16" if saved == "bfloat16" else "float16"
 
 
 def _no_encoder(name: str, settings: dict[str, Any]) -> ModelError:

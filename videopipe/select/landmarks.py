@@ -111,15 +111,15 @@ class Landmarks:
         where = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], counts)
         return Landmarks(offsets, self.ids[where])
 
-    def widened(self, share: float = 0.7, reach: int = 2) -> Landmarks:
-        """Each frame with what its near views see.
+    def widened(self, share: float = 0.7) -> Landmarks:
+        """Each frame with what its neighbours see, where they show the same place.
 
         Tracks break: a scene point is a new one where it is lost and found again. A frame that
-        shares most of its points with another shows the same place, so it knows the points of both.
+        shares most of its points with the next shows the same place, so it knows the points of both.
+        Ids with large gaps are numbered anew.
 
         Args:
             share: of the points of the one with fewer, from which two frames are near.
-            reach: frames before and after that are compared.
         """
         from scipy.sparse import csr_matrix
 
@@ -128,17 +128,19 @@ class Landmarks:
         count, held = len(self), self.numbered()
         shape = (count, int(held.ids.max()) + 1)
         sees = csr_matrix((np.ones(len(held.ids), np.int8), held.ids, held.offsets), shape)
+        # By point, the frames that see it in order: who is followed by the next one shares it.
+        by_point = sees.tocsc()
+        followed = np.diff(by_point.indices) == 1
+        ends = by_point.indptr[1:-1] - 1
+        followed[ends[(ends >= 0) & (ends < len(followed))]] = False
+        both = np.bincount(by_point.indices[:-1][followed], minlength=count)[: count - 1]
         number = np.diff(self.offsets)
-        pairs = [np.stack([np.arange(count), np.arange(count)])]
-        for apart in range(1, min(reach, count - 1) + 1):
-            both = np.asarray(sees[:-apart].multiply(sees[apart:]).getnnz(1))
-            fewer = np.minimum(number[:-apart], number[apart:])
-            at = np.flatnonzero((both >= share * fewer) & (both > 0))
-            pairs += [np.stack([at, at + apart]), np.stack([at + apart, at])]
-        rows, columns = np.concatenate(pairs, axis=1)
+        fewer = np.minimum(number[:-1], number[1:])
+        at = np.flatnonzero((both >= share * fewer) & (both > 0))
+        rows = np.concatenate([np.arange(count), at, at + 1])
+        columns = np.concatenate([np.arange(count), at + 1, at])
         near = csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), (count, count))
         wide = near @ sees
-        wide.sort_indices()
         return Landmarks(wide.indptr.astype(np.int64), wide.indices.astype(np.int64))
 
     def numbered(self) -> Landmarks:
