@@ -115,7 +115,7 @@ class Landmarks:
         """Each frame with what its neighbours see, where they show the same place.
 
         Tracks break: a scene point is a new one where it is lost and found again. A frame that
-        shares most of its points with the next shows the same place, so it knows the points of both.
+        shares most of its points with the next shows the same place, and knows the points of both.
         Ids with large gaps are numbered anew.
 
         Args:
