@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Landmarks:
     """Sparse sets of scene points, one for each of ``N`` frames.
 
@@ -126,22 +127,34 @@ class Landmarks:
         if not len(self.ids):
             return self
         count, held = len(self), self.numbered()
-        shape = (count, int(held.ids.max()) + 1)
-        sees = csr_matrix((np.ones(len(held.ids), np.int8), held.ids, held.offsets), shape)
-        # By point, the frames that see it in order: who is followed by the next one shares it.
-        by_point = sees.tocsc()
-        followed = np.diff(by_point.indices) == 1
-        ends = by_point.indptr[1:-1] - 1
+        # Who is followed by the next frame in the order of a point shares it with that.
+        seers, starts = held.by_point
+        followed = np.diff(seers) == 1
+        ends = starts[1:-1] - 1
         followed[ends[(ends >= 0) & (ends < len(followed))]] = False
-        both = np.bincount(by_point.indices[:-1][followed], minlength=count)[: count - 1]
+        both = np.bincount(seers[:-1][followed], minlength=count)[: count - 1]
         number = np.diff(self.offsets)
         fewer = np.minimum(number[:-1], number[1:])
         at = np.flatnonzero((both >= share * fewer) & (both > 0))
         rows = np.concatenate([np.arange(count), at, at + 1])
         columns = np.concatenate([np.arange(count), at + 1, at])
         near = csr_matrix((np.ones(len(rows), np.int8), (rows, columns)), (count, count))
+        shape = (count, len(starts) - 1)
+        sees = csr_matrix((np.ones(len(held.ids), np.int8), held.ids, held.offsets), shape)
         wide = near @ sees
         return Landmarks(wide.indptr.astype(np.int64), wide.indices.astype(np.int64))
+
+    @cached_property
+    def by_point(self) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """The frames that see each point, ascending: point ``p`` is seen by
+        ``frames[starts[p] : starts[p + 1]]``.
+        """
+        from scipy.sparse import csr_matrix
+
+        ones = np.ones(len(self.ids), np.int8)
+        shape = (len(self), int(self.ids.max(initial=-1)) + 1)
+        columns = csr_matrix((ones, self.ids, self.offsets), shape).tocsc()
+        return columns.indices, columns.indptr
 
     def numbered(self) -> Landmarks:
         """The same with ids that leave no large gaps, for tables by id."""

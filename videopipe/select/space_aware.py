@@ -40,23 +40,19 @@ def cover(landmarks: Landmarks, k: int, first: Indices | None = None) -> Indices
     Args:
         first: frames that are chosen already, in front of the result.
     """
-    from scipy.sparse import csr_matrix
-
     if not len(landmarks.ids):
         return np.empty(0, np.int64) if first is None else first
     landmarks = landmarks.numbered()
     frames, ids = len(landmarks), landmarks.ids
-    points = int(ids.max()) + 1
-    ones = np.ones(len(ids), np.int8)
-    by_point = csr_matrix((ones, ids, landmarks.offsets), (frames, points)).tocsc()
-    seers, starts = by_point.indices, by_point.indptr
+    seers, starts = landmarks.by_point
     adds = np.diff(landmarks.offsets)
-    seen = np.zeros(points, bool)
+    seen = np.zeros(len(starts) - 1, bool)
     chosen: list[int] = []
-    waiting = [] if first is None else first.tolist()
+    given = [] if first is None else first.tolist()
     while len(chosen) < k:
-        best = waiting.pop(0) if waiting else int(adds.argmax())
-        if not adds[best] and best not in (first if first is not None else ()):
+        asked = len(chosen) < len(given)
+        best = given[len(chosen)] if asked else int(adds.argmax())
+        if not adds[best] and not asked:
             break
         chosen.append(best)
         mine = ids[landmarks.offsets[best] : landmarks.offsets[best + 1]]
