@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from videopipe.answer import explain
+from videopipe.answer import _explain_layout, _explain_panel, explain
 from videopipe.answer.explain import (
     ChosenClip,
     ChosenFrame,
@@ -295,13 +295,15 @@ def test_every_frame_is_a_bar_as_high_as_its_picture(case: str) -> None:
 
 def test_bars_stand_at_their_time_where_there_is_room() -> None:
     one = flat()
-    row = explain._Panel(one, explain._Ruler()).row
-    wanted = [frame.time / one.duration * explain._SPAN for c in one.clips for frame in c.frames]
+    row = _explain_panel.Panel(one, _explain_panel.Ruler()).row
+    wanted = [
+        frame.time / one.duration * _explain_layout.SPAN for c in one.clips for frame in c.frames
+    ]
     np.testing.assert_allclose(row.bars, wanted, atol=1e-6)
 
 
 def test_a_clip_inside_another_stands_at_its_time() -> None:
-    row = explain._Panel(second_look(), explain._Ruler()).row
+    row = _explain_panel.Panel(second_look(), _explain_panel.Ruler()).row
     assert [run.clip for run in row.runs] == [0, 1, 2, 0]
     assert [len(run.frames) for run in row.runs] == [2, 3, 2, 8]
 
@@ -313,9 +315,9 @@ def test_a_peak_of_one_frame_in_ten_hours_is_drawn() -> None:
     one.relevance[777] = np.nan
     line = drawn(one).axes[0].lines[0]
     at, values = line.get_data()
-    assert len(at) <= explain._SPAN + 1
+    assert len(at) <= _explain_layout.SPAN + 1
     assert values.max() == 0.9
-    assert at[values.argmax()] == pytest.approx(12345 / 36000 * explain._SPAN)
+    assert at[values.argmax()] == pytest.approx(12345 / 36000 * _explain_layout.SPAN)
     assert np.all(np.diff(at) > 0)
 
 
@@ -325,7 +327,7 @@ def test_chosen_frames_are_dots_on_the_line_that_is_drawn(case: str) -> None:
     lines = {line.get_label(): line.get_data() for a in case_drawn(case).axes for line in a.lines}
     at, values = lines["chosen frame"]
     times = [frame.time for c in one.clips for frame in c.frames]
-    np.testing.assert_allclose(sorted(at), np.sort(times) / one.duration * explain._SPAN)
+    np.testing.assert_allclose(sorted(at), np.sort(times) / one.duration * _explain_layout.SPAN)
     relevance = next(data for name, data in lines.items() if str(name).startswith("relevance"))
     np.testing.assert_allclose(values, np.interp(at, *relevance), atol=1e-9)
 
@@ -399,7 +401,7 @@ def test_places_keep_their_order_and_distance_and_move_no_more_than_they_must(
     wanted: list[float], apart: float
 ) -> None:
     spacing = np.full(len(wanted) - 1, apart)
-    places = explain._placed(wanted, spacing, 0, 1000)
+    places = _explain_layout._placed(wanted, spacing, 0, 1000)
     assert np.all(np.diff(places) >= apart - 1e-6)
     assert places[0] >= 0
     assert places[-1] <= 1000 + 1e-6
