@@ -94,7 +94,10 @@ def look(asked: Asked, parts: list[Part], budget: int, extra: str = "") -> Look:
     parts, plan, pictures = pictures_of(
         viewer, parts, budget, asked.library, config, asked.warnings
     )
-    asked.tell(f"looking at {plan.frames} frames: {plan.kept} of {plan.budget} visual tokens ...")
+    several = "s" * (plan.frames != 1)
+    asked.tell(
+        f"looking at {plan.frames} frame{several}: {plan.kept} of {plan.budget} visual tokens ..."
+    )
     blocks = [_block(number, part, parts, asked.library) for number, part in enumerate(parts, 1)]
     blocks = _within(blocks, asked)
     numbers = count()

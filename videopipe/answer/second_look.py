@@ -16,6 +16,7 @@ from videopipe.answer.look import Asked, Look
 from videopipe.answer.parts import Part, Run
 from videopipe.answer.pool import Pool
 from videopipe.mllm.quoting import spoken
+from videopipe.select import Picks
 
 REQUEST = (
     "If these frames are too small or too few to tell, reply only with LOOK and the mark of the "
@@ -79,8 +80,15 @@ def closer(look: Look, asked: Asked, pool: Pool) -> list[Part]:
     away = np.flatnonzero(~near)
     low = int(away[away < peak].max(initial=-1)) + 1
     high = int(away[away > peak].min(initial=len(rows)))
+    window = np.sort(pool.without_copies(Picks(rows[low:high])).indices)
     box = text_box(part.video, float(clock[peak]), asked) if asks_for_text(asked.question) else None
-    return [replace(part, runs=(Run(clock[low:high], scores[low:high], box=box),), quoted=True)]
+    return [
+        replace(
+            part,
+            runs=(Run(pool.times[window], pool.candidates.scores[window], box=box),),
+            quoted=True,
+        )
+    ]
 
 
 def _wanted(look: Look, pool: Pool) -> int:

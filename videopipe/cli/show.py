@@ -92,14 +92,18 @@ def _looked(result: Answer) -> None:
     sizes = ", ".join(f"{width}x{height}" for height, width in budget["resolutions"])
     used = f"{'about ' * budget['estimated']}{budget['used']} of {budget['budget']} visual tokens"
     print(
-        f"\n{plain(result.model)}: {budget['frames']} frames at {sizes}, {used} "
+        f"\n{plain(result.model)}: {_frames(budget['frames'])} at {sizes}, {used} "
         f"({budget['compressor']})"
     )
     chosen = result.selection or {}
     if why := "; ".join(chosen.get("why", ())):
         print(f"{chosen['method']} by {', '.join(chosen['signals'])}: {plain(why)}")
     for one in chosen.get("looks", ())[1:]:
-        print(f"second look: {plain(one['why'])}; {one['frames']} frames, {one['used']} tokens")
+        print(f"second look: {plain(one['why'])}; {_frames(one['frames'])}, {one['used']} tokens")
+
+
+def _frames(count: int) -> str:
+    return f"{count} frame{'s' * (count != 1)}"
 
 
 def hits(results: list[ClipHit]) -> None:
