@@ -261,8 +261,18 @@ def test_the_number_of_rows_is_exact(
         if int(others.sum()) <= k // 4:
             assert torch.equal(kept.sum(0), torch.ones(int(others.sum())))
             assert torch.isin(others.nonzero().squeeze(1), made.host).all()
-        else:
-            assert not kept.any()
+        else:  # those of the grid come first
+            assert int(kept.sum()) == max(0, k - int(whole.placed.sum()))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_class_tokens_fill_up_what_the_grid_leaves(name: str) -> None:
+    """Four of eight tokens are class tokens, more than a quarter of any number."""
+    whole = tokens((4, 1, 1), "class")
+    for k, hosts in ((4, [1, 3, 5, 7]), (5, [0, 1, 3, 5, 7]), (7, [0, 1, 2, 3, 4, 5, 7])):
+        made = compress(name, whole, k)
+        assert made.is_pruning
+        assert made.host.tolist() == hosts
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

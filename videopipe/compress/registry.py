@@ -45,7 +45,7 @@ def compress(name: str, tokens: VisualTokens, k: int, **params: Any) -> TokenMap
     """Make ``k`` of ``tokens``, or leave them be where there are no more than that.
 
     Tokens without a place in the grid are kept whole, unless they would take more than a quarter
-    of ``k``: then they go first.
+    of ``k``: then they only get what those of the grid leave, the first of them.
 
     Args:
         name: a published name, see :func:`methods`.
@@ -70,10 +70,10 @@ def compress(name: str, tokens: VisualTokens, k: int, **params: Any) -> TokenMap
         return TokenMap.keep(everything, tokens.pos)
     placed, others = everything[tokens.placed], everything[~tokens.placed]
     if len(others) > k // 4:
-        others = others[:0]
+        others = others[: max(0, k - len(placed))]
     room = k - len(others)
     grid = tokens.take(placed)
-    if room >= len(placed):  # without the others there are few enough
+    if room == len(placed):  # without some of the others there are few enough
         rows = TokenMap.keep(torch.arange(len(placed), device=placed.device), grid.pos)
     else:
         rows = operator(grid, room)
