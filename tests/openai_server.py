@@ -39,6 +39,7 @@ class Behaviour:
     moved_to: str | None = None  # everything is answered by a redirection there
     hang: int = 0  # so many of the next requests get no answer at all
     hang_for: str | None = None  # and those with this in a text
+    hang_after: int | None = None  # and all after so many
     late_for: str | None = None  # requests with this in a text are answered after the others
     document: bool = False  # one JSON document, whatever the client asks for
     endless: str | None = None  # said over and over; {n} counts
@@ -156,7 +157,9 @@ class _Service:
                 return self.error(behaviour.refusal, f"Unsupported parameter: '{name}'{other}.")
         if behaviour.raw is not None:
             return web.Response(text=behaviour.raw)
-        if behaviour.hang or (behaviour.hang_for and behaviour.hang_for in " ".join(texts)):
+        late = behaviour.hang_after is not None and self.state.requests > behaviour.hang_after
+        named = behaviour.hang_for is not None and behaviour.hang_for in " ".join(texts)
+        if behaviour.hang or late or named:
             behaviour.hang -= bool(behaviour.hang)
             await asyncio.Event().wait()
         if self.barrier is not None:

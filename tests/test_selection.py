@@ -372,6 +372,10 @@ def test_signals_are_on_one_scale() -> None:
         ("How does the weather change over the course of the film?", "overview"),
         ("Where does the wedding take place?", "content"),
         ("How many different scenes show a car?", "content"),
+        ("What does the man behind the counter say?", "content"),
+        ("What is in the room service menu?", "content"),
+        ("What is behind the counter?", "space"),
+        ("Where is the lamp relative to the sofa?", "space"),
         ("When does the whale swim past?", "content"),
         ("Who wins the match?", "content"),
     ],
@@ -439,3 +443,100 @@ def test_methods_are_listed(videopipe: Run) -> None:
     ran = videopipe("methods", "magic")
     assert ran.code == 2
     assert "there are aks" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("said", "choices", "answer", "looks"),
+    [
+        (["LOOK [E1]", "The video does not show this."], None, None, 2),
+        (["LOOK [E1]", "LOOK [E1]"], None, "LOOK [1]", 2),
+        (["maybe", "It is hard to say."], "at noon|at night", None, 2),
+        (["maybe", "B"], "at noon|at night", 1, 2),
+    ],
+)
+def test_what_two_looks_come_to(
+    said: list[str], choices: str | None, answer: str | int | None, looks: int,
+    videopipe: Run, server: OpenAIServer, film: Path, library: Path,
+) -> None:  # fmt: skip
+    server.behave(first=said)
+    more = [] if choices is None else ["--choices", choices]
+    found = asked(
+        videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
+        "--base-url", server.url, "--second-look", *more,
+    )  # fmt: skip
+    assert len(found["selection"]["looks"]) == looks
+    if isinstance(answer, str):
+        assert found["answer"] == answer
+    else:
+        assert found["choice"] == answer
+        assert found["found"] == (answer is not None)
+
+
+def test_an_answer_survives_a_second_look_that_fails(
+    videopipe: Run, server: OpenAIServer, film: Path, library: Path
+) -> None:
+    server.behave(first=["It cannot be seen clearly [E1]."], hang_after=1)
+    found = asked(
+        videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
+        "--base-url", server.url, "--second-look", "--set", "model.time_limit_seconds=2",
+    )  # fmt: skip
+    assert found["answer"] == "It cannot be seen clearly [1]."
+    assert any("there was no second look" in warning for warning in found["warnings"])
+
+
+def test_a_second_look_that_would_show_no_more_is_spared(
+    videopipe: Run, server: OpenAIServer, film: Path, library: Path
+) -> None:
+    server.behave(answer="The video does not show this.")
+    for budget in (1, 20_000):  # nothing is left, and everything was seen at full size
+        found = asked(
+            videopipe, film, WHALE, "--library", library, "--model", "openai:tiny-vl",
+            "--base-url", server.url, "--second-look", "--budget", budget,
+        )  # fmt: skip
+        assert len(found["selection"]["looks"]) == 1
+        assert found["budget"]["used"] <= budget
+
+
+def test_what_changes_slowly_is_no_copy(
+    videopipe: Run, server: OpenAIServer, tmp_path: Path
+) -> None:
+    def fade(number: int, second: float) -> np.ndarray:
+        return np.full((90, 160, 3), 40 + int(second * 3), np.uint8)
+
+    film = make_video(tmp_path / "fade.mkv", seconds=50, rate=2, size=(160, 90), draw=fade)
+    found = asked(
+        videopipe, film, "What colour is it?", "--library", tmp_path / "lib", "--model",
+        "openai:tiny-vl", "--base-url", server.url, "--set", "budget.frames=16",
+        "--set", "ocr.enabled=false",
+    )  # fmt: skip
+    assert len(times_of(found)) == 16
+    still = make_video(
+        tmp_path / "still.mkv", seconds=50, rate=2, size=(160, 90), draw=lambda n, s: fade(n, 0)
+    )
+    found = asked(
+        videopipe, still, "What colour is it?", "--library", tmp_path / "lib", "--model",
+        "openai:tiny-vl", "--base-url", server.url, "--set", "budget.frames=16",
+        "--set", "ocr.enabled=false",
+    )  # fmt: skip
+    assert len(times_of(found)) < 8
+    assert any("show the same" in why for why in found["selection"]["why"])
+
+
+def test_of_many_videos_without_a_match_even_ones_are_looked_at(
+    videopipe: Run, server: OpenAIServer, models: Path, tmp_path: Path
+) -> None:
+    for number in range(9):
+        colour = (20 * number, 200 - 20 * number, 90)
+        make_video(
+            tmp_path / f"v{number}.mkv", seconds=3, rate=2, size=(96, 64),
+            draw=lambda n, s, colour=colour: np.full((64, 96, 3), colour, np.uint8),
+        )  # fmt: skip
+    files = sorted(tmp_path.glob("*.mkv"))
+    config = load(overrides=[*QUICK, "facts.enabled=false", "run.workers=1"]).config
+    for file in files:
+        assert index(file, tmp_path / "lib", config=config).error() is None
+    common = ["--library", tmp_path / "lib", "--model", "openai:tiny-vl", "--base-url", server.url]
+    found = asked(videopipe, "Who sings?", *common, "-k", 3)
+    shown = [Path(part["video"]["path"]).stem for part in found["evidence"]]
+    assert shown == ["v1", "v4", "v7"]
+    assert any("3 of 9 videos" in warning for warning in found["warnings"])

@@ -15,6 +15,7 @@ from videopipe.config import Config
 from videopipe.errors import ConfigError
 from videopipe.ingest import IndexReport, InProcess, Observer, index_paths
 from videopipe.library import ClipHit, Library, Video, load_embedder
+from videopipe.select import method as selector
 from videopipe.types import normalised, stamp
 
 PathLike = str | os.PathLike[str]
@@ -99,6 +100,7 @@ def ask(
     if video is None and library is None:
         raise ConfigError("Name a video or a library to ask.")
     answer.check(question, choices)  # before a video is indexed for it
+    selector(config.select.method)
     if explain is not None:
         answer.check_target(Path(explain))
     with _opened(library, create=video is not None) as opened:

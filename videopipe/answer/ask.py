@@ -83,6 +83,8 @@ def ask(
         for number, (passage, value) in enumerate(found.evidence, 1)
     ]
     warnings: list[str] = []
+    if config.select.second_look:
+        warnings.append("a second look needs a model: name it with --model")
     if frames is not None:
         citations = [
             replace(
@@ -116,10 +118,12 @@ def ask(
         warnings=tuple(warnings),
     )
     if explain is not None:
-        shown = list(found.videos.values()) or library.videos()[:1]
-        pool = gather(
-            (question,), library, shown, embedder, replace(config, encoder=EncoderConfig())
-        )
+        asked = [v for v in library.videos() if videos is None or v.video_id in videos]
+        shown = list(found.videos.values()) or asked[:1]
+        if not shown:
+            raise ConfigError("There is no video to draw; index one first: videopipe index VIDEO.")
+        plain = replace(config, encoder=EncoderConfig())
+        pool = gather((question,), library, shown, embedder, plain)
         draw(explain, citations_explained(question, pool, answer))
     return answer
 

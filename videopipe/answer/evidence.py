@@ -50,6 +50,16 @@ def write_frame(folder: Path, name: str, frame: NDArray[np.uint8]) -> Path:
     return path
 
 
+def decoding(config: Config) -> dict[str, Any]:
+    """The options of ``fetch`` and ``fetch_each`` that the configuration gives."""
+    decode = config.decode
+    return {
+        "workers": decode.workers or os.cpu_count() or 1,
+        "backend": decode.backend,
+        "deadline": decode.deadline_seconds,
+    }
+
+
 def known_packets(video: Video, library: Library) -> None:
     """Spare ``fetch`` reading through a file whose packet table the library holds."""
     if packets := library.packets(video.video_id):
@@ -77,9 +87,7 @@ def illustrate(
         picture = fetch(
             video.path,
             [second],
-            workers=config.decode.workers or os.cpu_count() or 1,
-            backend=config.decode.backend,
-            deadline=config.decode.deadline_seconds,
+            **decoding(config),
         ).frames[0]
         return write_frame(folder, f"{number:02d}_{cut(video.path.stem)}_{second:.2f}s", picture)
     except VideopipeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.answer.evidence import known_packets
+from videopipe.answer.evidence import decoding, known_packets
 from videopipe.answer.look import Asked
 from videopipe.answer.parts import Box, Part, footage_of, frame_size
 from videopipe.describe.ocr import Reader
@@ -143,7 +142,12 @@ def _written(part: Part, asked: Asked) -> bool:
     texts = [text for text in asked.library.texts([part.clip]) if text.source == "ocr"]
     if not texts or asks_for_text(asked.question):
         return bool(texts)
-    scores = asked.library.relevance(asked.question, [text.text for text in texts], asked.embedder)
+    scores = asked.library.relevance(
+        asked.question,
+        [text.text for text in texts],
+        asked.embedder,
+        videos=[part.video.video_id],
+    )
     return bool(scores.max() >= asked.config.answer.min_score)
 
 
@@ -170,16 +174,13 @@ def _least_side(part: Part, shown: int, asked: Asked) -> int:
 
 def _frame(video: Video, second: float, asked: Asked) -> NDArray[np.uint8] | None:
     """A frame as it is read: at full size, or a little less."""
-    decode = asked.config.decode
     known_packets(video, asked.library)
     try:
         frames = fetch(
             video.path,
             [second],
             min(_FULL, *frame_size(video)),
-            workers=decode.workers or os.cpu_count() or 1,
-            backend=decode.backend,
-            deadline=decode.deadline_seconds,
+            **decoding(asked.config),
         )
     except VideopipeError:  # whoever shows the frame says so
         return None

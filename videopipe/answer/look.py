@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -25,6 +26,7 @@ from videopipe.mllm.quoting import spoken
 from videopipe.types import Source, TimedText
 
 Tell = Callable[[str], None]
+WANTED = re.compile(r"\bLOOK\b\W{0,3}\[E\d+\]")  # how a model asks to see a part closely
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +43,8 @@ class Look:
         cited: the numbers of the blocks that it names.
         absent: it says that the video does not show this.
         picked: which choice it named.
+        wants: it asks for a closer look.
+        answered: there is an answer in it; with choices, one of them.
     """
 
     parts: list[Part]
@@ -53,11 +57,8 @@ class Look:
     cited: list[int]
     absent: bool
     picked: int | None
-
-    @property
-    def answered(self) -> bool:
-        """Whether there is an answer in it."""
-        return not self.absent and bool(self.text)
+    wants: bool
+    answered: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,9 @@ def look(asked: Asked, parts: list[Part], budget: int, extra: str = "") -> Look:
     if isinstance(reply, VideopipeError):
         raise reply
     text, cited = citations_in(spoken(reply.text), [block.number for block in blocks])
-    absent = is_abstention(text)
+    absent, wants = is_abstention(text), WANTED.search(spoken(reply.text)) is not None
+    picked = None if absent or not asked.choices else extract_letter(text, asked.choices)
+    said = picked is not None if asked.choices else bool(text) and not wants
     return Look(
         parts=parts,
         blocks=blocks,
@@ -132,7 +135,9 @@ def look(asked: Asked, parts: list[Part], budget: int, extra: str = "") -> Look:
         text=text,
         cited=[] if absent else cited,
         absent=absent,
-        picked=None if absent or not asked.choices else extract_letter(text, asked.choices),
+        picked=picked,
+        wants=wants,
+        answered=not absent and said,
     )
 
 

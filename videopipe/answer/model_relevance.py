@@ -6,21 +6,21 @@ frame at a time and asked whether any of them is there.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 
 import numpy as np
 
-from videopipe.answer.evidence import known_packets
+from videopipe.answer.evidence import decoding, known_packets
 from videopipe.answer.look import Asked
 from videopipe.answer.parts import frame_size
 from videopipe.answer.pool import Pool
 from videopipe.errors import ConfigError, VideopipeError
-from videopipe.media import fetch
+from videopipe.media import fetch_each
 from videopipe.mllm import View
 from videopipe.mllm.quoting import clean, spoken
 from videopipe.select import Footage
+from videopipe.select.candidates import Indices
 from videopipe.select.fill import evenly
 from videopipe.select.relevance import fuse
 from videopipe.types import FrameSet
@@ -64,14 +64,18 @@ def with_model_relevance(pool: Pool, asked: Asked) -> Pool:
         else _ENOUGH.format(question=clean(asked.question))
     )
     asked.tell(f"scoring {len(rows)} frames: {', '.join(things) or 'is it answered here?'} ...")
-    chances = np.zeros(len(rows))
+    curve = np.zeros(len(pool.candidates))
     for place in range(len(pool.videos)):
-        mine = np.flatnonzero(pool.owner[rows] == place)
-        for start in range(0, len(mine), _AT_ONCE):
-            some = mine[start : start + _AT_ONCE]
-            chances[some] = _chances(pool, rows[some], place, question, asked)
-    clock = pool.candidates.times
-    curve = np.interp(clock, clock[rows], chances)
+        mine = rows[pool.owner[rows] == place]
+        scored = [
+            found
+            for start in range(0, len(mine), _AT_ONCE)
+            for found in _chances(pool, mine[start : start + _AT_ONCE], place, question, asked)
+        ]
+        if scored:
+            times, chances = zip(*scored, strict=True)
+            own = pool.owner == place
+            curve[own] = np.interp(pool.times[own], times, chances)
     signals = pool.signals | {"model": curve}
     return replace(
         pool, signals=signals, candidates=replace(pool.candidates, relevance=fuse(signals))
@@ -97,8 +101,13 @@ def wanted_things(asked: Asked) -> list[str]:
     return [clean(name) for name in kept[:_MOST_THINGS]]
 
 
-def _chances(pool: Pool, rows: np.ndarray, place: int, question: str, asked: Asked) -> np.ndarray:
-    """The probability of yes for each of ``rows``, frames of one video."""
+def _chances(
+    pool: Pool, rows: Indices, place: int, question: str, asked: Asked
+) -> list[tuple[float, float]]:
+    """The second and the probability of yes for each of ``rows``, frames of one video.
+
+    Those that cannot be decoded are left out.
+    """
     viewer, config, video = asked.viewer, asked.config, pool.videos[place]
     footage = Footage(1, *frame_size(video))
     try:
@@ -106,18 +115,14 @@ def _chances(pool: Pool, rows: np.ndarray, place: int, question: str, asked: Ask
     except ConfigError:  # a family of one size, larger than that
         plan = viewer.plan([footage], _TOKENS, "auto", config.compress.ratio)
     known_packets(video, asked.library)
-    sizes: list[int | tuple[int, int]] = [*viewer.sizes(footage, plan.clips[0])]
-    frames = fetch(
-        video.path,
-        pool.times[rows],
-        sizes * len(rows),
-        workers=config.decode.workers or os.cpu_count() or 1,
-        backend=config.decode.backend,
-        deadline=config.decode.deadline_seconds,
-    )
+    (size,) = viewer.sizes(footage, plan.clips[0])
+    times = np.unique(pool.times[rows])
+    frames = list(fetch_each(video.path, times, min(size), **decoding(config)))
     views = [
-        View([0, f"\n{question}{_LETTER}"], [FrameSet(frames.times[at : at + 1], (frame,))], plan)
-        for at, frame in enumerate(frames.frames)
+        View([0, f"\n{question}{_LETTER}"], [FrameSet(np.array([time]), (frame,))], plan)
+        for time, frame in frames
     ]
+    if not views:
+        return []
     chances = viewer.choose(views, ("A", "B"), time_limit_seconds=config.model.time_limit_seconds)
-    return chances[:, 0]
+    return [(time, float(yes)) for (time, _), yes in zip(frames, chances[:, 0], strict=True)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.answer.evidence import known_packets
+from videopipe.answer.evidence import decoding, known_packets
 from videopipe.answer.parts import Box, Part, Run, footage_of, frame_size, without
 from videopipe.config import Config
 from videopipe.errors import MediaError, TimeLimit, VideopipeError
@@ -84,9 +83,7 @@ def _fetched(
         video.path,
         times,
         list(sizes),
-        workers=config.decode.workers or os.cpu_count() or 1,
-        backend=config.decode.backend,
-        deadline=config.decode.deadline_seconds,
+        **decoding(config),
     )
     first = 0
     for place in mine:
@@ -122,15 +119,12 @@ def _undamaged(
     if isinstance(error, MediaError):
         known_packets(mine[0].video, library)
         every = np.unique(np.concatenate([part.times for part in mine]))
-        decode = config.decode
         with suppress(VideopipeError):
             for second, _ in fetch_each(
                 mine[0].video.path,
                 every,
                 GLANCE,
-                workers=decode.workers or os.cpu_count() or 1,
-                backend=decode.backend,
-                deadline=decode.deadline_seconds,
+                **decoding(config),
             ):
                 there.append(second)
         if len(there) == len(every):

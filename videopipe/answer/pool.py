@@ -26,6 +26,7 @@ _REREAD = 12  # texts whose lines are scored one by one
 _BESIDE = 0.5  # share of a text's score that its span gets beside the lines that match
 _MARGIN = 1.0  # seconds
 _STILL = 1e-3  # share of the picture that may change in a frame that shows the same
+_CELL = 3  # grey levels by which a cell of it may differ
 _APART = 60.0  # seconds between two videos on the common clock
 
 
@@ -42,6 +43,7 @@ class Pool:
         clips: the clips of all videos, in order.
         clip: ``[N]`` the place in ``clips`` of each frame.
         changed: ``[N]`` share of the picture that differs from the frame before.
+        thumb: ``[N, 144]`` the picture in grey cells.
     """
 
     videos: tuple[Video, ...]
@@ -52,6 +54,7 @@ class Pool:
     clips: tuple[Clip, ...]
     clip: Indices
     changed: Floats
+    thumb: NDArray[np.uint8]
 
     def without_copies(self, picks: Picks) -> Picks:
         """``picks`` without the frames that show just what the one before them shows.
@@ -63,8 +66,12 @@ class Pool:
         kept: list[int] = []
         for at in order.tolist():
             row, last = picks.indices[at], picks.indices[kept[-1]] if kept else None
-            still = last is not None and moved[row] - moved[last] <= _STILL
-            if not (still and self.clip[row] == self.clip[last]):
+            if last is None or self.clip[row] != self.clip[last]:
+                kept.append(at)
+                continue
+            # What changes too slowly for a step to count adds up in the cells.
+            apart = np.abs(self.thumb[row].astype(np.int16) - self.thumb[last]).max()
+            if moved[row] - moved[last] > _STILL or apart > _CELL:
                 kept.append(at)
         if len(kept) == len(order):
             return picks
@@ -77,7 +84,8 @@ class Pool:
 
     def of_clip(self, clip: Clip) -> Indices:
         """The frames of a clip, ascending."""
-        return np.flatnonzero(self.clip == self.clips.index(clip))
+        place = self.clips.index(clip)
+        return np.arange(*np.searchsorted(self.clip, (place, place + 1)))
 
 
 def gather(
@@ -113,8 +121,9 @@ def gather(
         vectors = _rows(held, inside, "vectors")
         model = load_encoder(encoder, device=config.encoder.device)
         asked = [model.encode_question(query) for query in queries]
-        cosines = [model.relevance(vectors, rows) for rows in asked]
-        signals["frames"] = standardised(np.max(cosines, axis=0))
+        cosines = np.max([model.relevance(vectors, rows) for rows in asked], axis=0)
+        cosines[~vectors.any(1)] = cosines.min()  # could not be decoded: like nothing
+        signals["frames"] = standardised(cosines)
     landmarks = None
     if all("landmarks.ids" in arrays for arrays in held):
         landmarks = Landmarks.join(
@@ -147,6 +156,7 @@ def gather(
         signals=signals,
         clips=tuple(clip for some in clips for clip in some),
         changed=_rows(held, inside, "changed").astype(np.float64),
+        thumb=_rows(held, inside, "thumb"),
         clip=np.concatenate(
             [
                 np.empty(0, np.int64),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videopipe.answer.evidence import known_packets
+from videopipe.answer.evidence import decoding, known_packets
 from videopipe.answer.pool import Pool
 from videopipe.config import Config
 from videopipe.library import Library, Video
@@ -28,7 +27,11 @@ def with_look(pool: Pool, queries: Sequence[str], library: Library, config: Conf
     Raises:
         NotFound, ModelError: the encoder cannot be loaded.
     """
-    if config.encoder.model is None or config.select.method != ON_DEMAND:
+    if (
+        config.encoder.model is None
+        or config.select.method != ON_DEMAND
+        or "frames" in pool.signals
+    ):
         return pool
     encoder = load_encoder(config.encoder.model, device=config.encoder.device)
     asked = [encoder.encode_question(query) for query in queries]
@@ -38,8 +41,8 @@ def with_look(pool: Pool, queries: Sequence[str], library: Library, config: Conf
         for place, video in enumerate(pool.videos):
             mine = np.flatnonzero(pool.owner[rows] == place)
             vectors = _encoded(video, pool.times[rows[mine]], encoder, library, config)
-            cosines = [encoder.relevance(vectors, question) for question in asked]
-            scores[mine] = np.max(cosines, axis=0)
+            cosines = np.max([encoder.relevance(vectors, rows) for rows in asked], axis=0)
+            scores[mine] = np.where(vectors.any(1), cosines, -1.0)
         return scores
 
     return replace(pool, candidates=replace(pool.candidates, look=look))
@@ -92,9 +95,7 @@ def _encoded(
         video.path,
         ascending,
         config.scan.short_side,
-        workers=config.decode.workers or os.cpu_count() or 1,
-        backend=config.decode.backend,
-        deadline=config.decode.deadline_seconds,
+        **decoding(config),
     )
     for time, frame in frames:
         waiting[rows[time]] = frame
@@ -102,3 +103,21 @@ def _encoded(
             encode()
     encode()
     return vectors[where]
+
+
+def best_by_vectors(
+    library: Library, videos: Sequence[Video], queries: Sequence[str], config: Config, count: int
+) -> list[Video]:
+    """The ``count`` videos with the frame that fits a question best, of those with vectors."""
+    name = config.encoder.model
+    held = [video for video in videos if name and video.info.get("encoder") == name]
+    if name is None or not held:
+        return []
+    encoder = load_encoder(name, device=config.encoder.device)
+    asked = [encoder.encode_question(query) for query in queries]
+    scores = []
+    for video in held:
+        vectors = library.signals(video.video_id, ["vectors"])["vectors"]
+        scores.append(max(encoder.relevance(vectors, rows).max(initial=-1) for rows in asked))
+    best = np.argsort(-np.array(scores), kind="stable")[:count]
+    return [held[at] for at in np.sort(best)]

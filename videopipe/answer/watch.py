@@ -30,12 +30,14 @@ from videopipe.answer.second_look import (
     first_share,
     reason_to_look_again,
 )
-from videopipe.answer.vectors import with_look, with_vectors
+from videopipe.answer.vectors import best_by_vectors, with_look, with_vectors
 from videopipe.config import Config
-from videopipe.errors import ConfigError, NotFound, TimeLimit
+from videopipe.errors import ConfigError, NotFound, TimeLimit, VideopipeError
 from videopipe.library import Library, Video, load_embedder
 from videopipe.mllm import Reply, Viewer
 from videopipe.select import Footage, Selection, choose, group, method
+from videopipe.select.fill import evenly
+from videopipe.select.question import Asks, asks_about
 from videopipe.select.resolution import demands
 from videopipe.types import stamp
 
@@ -92,9 +94,13 @@ def watch(
     lap("load")
     pool, scores = _gathered(asked, videos)
     lap("retrieve")
-    twice = config.select.second_look
+    twice = config.select.second_look and _shows_a_frame(asked, pool)
     budget = first_share(config.budget.tokens) if twice else config.budget.tokens
     selection = _selected(asked, pool, budget)
+    if config.select.resolution == "distortion" and pool.candidates.complexity is None:
+        raise ConfigError(
+            "select.resolution=distortion needs what indexing measures now; index the videos again."
+        )
     weights = demands(selection, config.select.resolution, pool.candidates.complexity)
     parts = parts_of(selection, pool, scores, weights)
     if config.select.legible:
@@ -105,10 +111,14 @@ def watch(
     looks = [seen]
     small = small_print(seen.parts, seen.sizes)
     again = reason_to_look_again(seen, asked, bool(small)) if twice else None
-    if again is not None:
+    left = config.budget.tokens - seen.plan.kept
+    if again is not None and (close := closer(seen, asked, pool, left)):
         tell(f"looking again: {again} ...")
-        looks.append(look(asked, closer(seen, asked, pool), config.budget.tokens - seen.plan.kept))
-        seen = looks[-1] if better(*looks) else seen
+        try:
+            looks.append(look(asked, close, left))
+            seen = looks[-1] if better(*looks) else seen
+        except VideopipeError as error:  # there is an answer of the first
+            asked.warnings.append(f"there was no second look: {error}")
         lap("second look")
     elif small:
         marks = ", ".join(f"[E{at + 1}]" for at in small)
@@ -142,7 +152,7 @@ def _gathered(
     library, config = asked.library, asked.config
     there = _there(library, videos, asked.warnings)
     scores: dict[tuple[str, int], float] = {}
-    if not asks_for_overview(asked.question):
+    if _asks(asked.question) != "overview":
         for query in asked.queries:
             for hit in library.search(
                 query, config.retrieve.clips, videos=list(there), embedder=asked.embedder
@@ -151,16 +161,51 @@ def _gathered(
                 scores[key] = max(scores.get(key, 0.0), hit.score)
     best = sorted(scores, key=lambda key: (-scores[key], key))[: config.retrieve.clips]
     scores = {key: scores[key] for key in best}
-    wanted = list(there.values())
-    if len(wanted) > config.retrieve.clips:  # those that something was found in, or the first
-        found = {video_id for video_id, _ in scores}
-        wanted = [v for v in wanted if v.video_id in found] or wanted[: config.retrieve.clips]
+    wanted = _narrowed(asked, list(there.values()), {video_id for video_id, _ in scores})
     wanted = with_vectors(library, wanted, config, asked.tell)
     pool = gather(asked.queries, library, wanted, asked.embedder, config)
     pool = with_look(pool, asked.queries, library, config)
     if config.select.model_frames:
         pool = with_model_relevance(pool, asked)
     return pool, scores
+
+
+def _narrowed(asked: Asked, videos: list[Video], found: set[str]) -> list[Video]:
+    """Of many videos those in which something was found, by text or by frames; else even ones."""
+    most = asked.config.retrieve.clips
+    if len(videos) <= most:
+        return videos
+    best = best_by_vectors(asked.library, videos, asked.queries, asked.config, most)
+    held = found | {video.video_id for video in best}
+    if held:
+        return [video for video in videos if video.video_id in held]
+    asked.warnings.append(
+        f"nothing said or shown matches; {most} of {len(videos)} videos were looked at, evenly "
+        "chosen: name one, or index them with --encoder"
+    )
+    return [videos[at] for at in evenly(len(videos), most)]
+
+
+def _asks(question: str) -> Asks:
+    """Whether a question is about space, the whole video, or a content."""
+    return "overview" if asks_for_overview(question) else asks_about(question)
+
+
+def _shows_a_frame(asked: Asked, pool: Pool) -> bool:
+    """Whether the first of two looks shows anything: a frame may cost more than its share."""
+    how = asked.config.compress
+    frame = Footage(1, *_largest(pool))
+    try:
+        asked.viewer.plan([frame], first_share(asked.config.budget.tokens), how.method, how.ratio)
+    except ConfigError:
+        return False
+    return True
+
+
+def _largest(pool: Pool) -> tuple[int, int]:
+    """The size of the largest frames."""
+    sizes = [frame_size(video) for video in pool.videos]
+    return max(sizes, key=lambda size: size[0] * size[1])
 
 
 def _there(library: Library, videos: Sequence[str] | None, warnings: list[str]) -> dict[str, Video]:
@@ -190,16 +235,13 @@ def _selected(asked: Asked, pool: Pool, budget: int) -> Selection:
     """As many frames as are asked for, or as the budget can show."""
     config = asked.config
     how = config.compress
-    largest = max((frame_size(video) for video in pool.videos), key=lambda size: size[0] * size[1])
-    most = asked.viewer.most_frames(Footage(1, *largest), budget, how.method, how.ratio)
-    name, params = config.select.method, {}
-    if name == "auto":
-        overview = asks_for_overview(asked.question)
-        params = {"question": asked.question, "asks": "overview" if overview else None}
+    most = asked.viewer.most_frames(Footage(1, *_largest(pool)), budget, how.method, how.ratio)
+    name = config.select.method
+    params = {"asks": _asks(asked.question)} if name == "auto" else {}
     try:
         picks = choose(name, pool.candidates, min(config.budget.frames, most), **params)
     except ValueError as error:
-        raise ConfigError(f"{error}; index the videos with scan.landmarks=true.") from None
+        raise ConfigError(f"{error}; index the videos again with scan.landmarks=true.") from None
     if name == "auto":
         picks = pool.without_copies(picks)
     return group(name, pool.candidates, picks, pool.clip)

@@ -210,7 +210,7 @@ class LandmarkTracker:
             if old != new and rows[old].isdisjoint(rows[new]):
                 rows[old] |= rows.pop(new)
                 root[new] = old
-        for track in rows:
+        for track in np.unique(joins).tolist():
             root[track] = find(track)
         return root[tracks]
 

@@ -176,7 +176,7 @@ def _covering(candidates: Candidates, found: list[Stretch], k: int) -> tuple[Ind
     rows = _cover(candidates.landmarks, k, first)
     added = rows[len(first) :]
     weights = np.concatenate([weights, np.full(len(added), _SMALL)])
-    return rows, weights, f"{why}, {len(added)} more see most of the space around"
+    return rows, weights, f"{why}, {len(added)} further ones see most of the space around"
 
 
 def _cover(landmarks: Landmarks, k: int, first: Indices | None = None) -> Indices:

@@ -20,7 +20,8 @@ class BVllm:
 
     Two frames are copies where ``(cos + 1) / 2`` is above ``gamma``. The paper merges the soft
     selections of a trained Q-Former (:func:`videopipe.select.merge.merge_rows`); frames cannot be
-    mixed before they are encoded, so the more relevant one of two copies stands for both.
+    mixed before they are encoded, so the more relevant one of two copies stands for both. Its 0.75
+    is for rows of selections; frames of one video are more alike than these, hence 0.95.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"relevance", "features"})

@@ -8,19 +8,23 @@ from typing import Literal
 Asks = Literal["content", "space", "overview"]
 
 _FILM = r"(?:video|film|movie|clip|footage|recording|lecture|talk|walk|tour|story|episode)"
+_BESIDE = (
+    r"(?:(?:directly )?(?:to the )?(?:left|right) (?:side )?of|in front of|behind|next to|beside"
+    r"|opposite|between|adjacent to|nearest|closest|farthest|furthest)"
+)
 _SPACE = re.compile(
-    r"\b(?:layout|floor ?plan|blueprint|rooms?|corridors?|hallways?|apartment|building"
-    r"|where (?:is|are|was|were|does|do|did) .*\b(?:relative|located|placed|standing|kept)"
-    r"|(?:to the )?(?:left|right) (?:side )?of|in front of|behind|next to|beside|opposite"
-    r"|adjacent|nearest|closest|farthest|furthest|how far|distance|how (?:big|large|wide|tall|high)"
-    r"|square (?:metres|meters|feet)|size of|route|way (?:from|to)|path (?:from|to)|direction"
-    r"|turn (?:left|right)|arranged|arrangement|surroundings|map of|space|spatial|furniture)\b",
+    r"\b(?:layout|floor ?plan|blueprint|how many rooms|which rooms?|rooms? .*connect\w*|corridors?"
+    r"|hallways?|furniture|surroundings|spatial|map of|arranged|arrangement of"
+    r"|how far|distance (?:between|from|to)|how (?:big|large|wide|tall|high) (?:is|are|was|were)"
+    r"|square (?:metres|meters|feet)|route|(?:way|path) (?:from|to)|turn(?:s|ed)? (?:left|right)"
+    rf"|(?:what|who|which \w+) (?:is|are|was|were|stands?|lies|hangs) {_BESIDE}"
+    rf"|where (?:is|are|was|were|does|do) .*\b(?:relative|located|placed|{_BESIDE}))\b",
     re.IGNORECASE,
 )
 _OVERVIEW = re.compile(
     r"\b(?:summary|summari[sz]e|overview|gist|overall|in general|main (?:topics?|subjects?|points?"
     rf"|ideas?|themes?|events?)|(?:whole|entire) {_FILM}|throughout|all (?:scenes|parts|chapters)"
-    rf"|(?:what|which topics?)(?:'s| is| was| are)? (?:this|the|that)? ?{_FILM}? ?(?:all )?about"
+    rf"|(?:what|which topics?)(?:'s| is| was| are)? (?:this|the|that|it)? ?{_FILM}? ?(?:all )?about"
     rf"|describe (?:this|the|that) {_FILM}|what happens(?: in (?:this|the|that) {_FILM})?\W*$"
     rf"|kind of {_FILM}|genre|how many (?:scenes|shots|parts|chapters) (?:are|is|does|do|has|have)"
     rf"|how (?:does|do|did) .+ (?:change|develop|evolve|progress)"
