@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,7 +28,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from videopipe.answer import _explain_layout, _explain_panel, explain
+from videopipe.answer import _explain_layout, _explain_page, _explain_panel, explain
 from videopipe.answer.explain import (
     ChosenClip,
     ChosenFrame,
@@ -163,16 +170,42 @@ def _strict() -> Iterator[None]:
         yield
 
 
+class Drawn(NamedTuple):
+    """A picture, the figure that it was written from, and what was said and logged meanwhile."""
+
+    file: bytes
+    figure: Figure
+    said: str
+
+
 @cache
+def case_written(case: str) -> Drawn:
+    """Once for all tests: drawing takes most of their time."""
+    made = []
+
+    def kept(explanations: list[Explanation]) -> Figure:
+        made.append(figure(explanations))
+        return made[-1]
+
+    said = io.StringIO()
+    log = logging.StreamHandler(said)
+    logging.getLogger().addHandler(log)
+    try:
+        with (
+            TemporaryDirectory() as folder,
+            patch.object(explain, "figure", kept),
+            redirect_stdout(said),
+            redirect_stderr(said),
+        ):
+            path = Path(folder) / "plot.png"
+            draw(path, CASES[case]())
+            return Drawn(path.read_bytes(), *made, said.getvalue())
+    finally:
+        logging.getLogger().removeHandler(log)
+
+
 def case_drawn(case: str) -> Figure:
-    return drawn(*CASES[case]())
-
-
-def drawn(*explanations: Explanation) -> Figure:
-    made = figure(explanations)
-    with explain._style():
-        made.canvas.draw()
-    return made
+    return case_written(case).figure
 
 
 def texts(made: Figure) -> list[Text]:
@@ -213,24 +246,20 @@ def test_no_text_is_cut_off_or_stands_on_another(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_picture_is_1800_pixels_wide_and_as_high_as_its_figure(
-    case: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    height = case_drawn(case).get_size_inches()[1] * 150
-    capfd.readouterr()
-    draw(tmp_path / "plot.png", CASES[case]())
-    with Image.open(tmp_path / "plot.png") as picture:
+def test_a_picture_is_1800_pixels_wide_and_as_high_as_its_figure(case: str) -> None:
+    written = case_written(case)
+    with Image.open(io.BytesIO(written.file)) as picture:
+        assert picture.format == "PNG"
         assert picture.width == 1800
-        assert picture.height == pytest.approx(height, abs=1)
-    assert capfd.readouterr() == ("", "")
+        assert picture.height == pytest.approx(written.figure.get_size_inches()[1] * 150, abs=1)
+    assert written.said == ""
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".PDF"])
-def test_the_same_explanation_is_the_same_file(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(("suffix", "head"), [(".svg", b"<?xml"), (".PDF", b"%PDF")])
+def test_the_same_explanation_is_the_same_file(tmp_path: Path, suffix: str, head: bytes) -> None:
     one, other = tmp_path / f"new/one{suffix}", tmp_path / f"other{suffix}"
     for path in (one, other):
-        draw(path, [peaks()])
-    head = {".png": b"\x89PNG", ".svg": b"<?xml", ".PDF": b"%PDF"}[suffix]
+        draw(path, [quotes()])
     assert one.read_bytes().startswith(head)
     assert one.read_bytes() == other.read_bytes()
 
@@ -295,7 +324,7 @@ def test_every_frame_is_a_bar_as_high_as_its_picture(case: str) -> None:
 
 def test_bars_stand_at_their_time_where_there_is_room() -> None:
     one = flat()
-    row = _explain_panel.Panel(one, _explain_panel.Ruler()).row
+    row = _explain_panel.Panel(one, _explain_page.Ruler()).row
     wanted = [
         frame.time / one.duration * _explain_layout.SPAN for c in one.clips for frame in c.frames
     ]
@@ -303,7 +332,7 @@ def test_bars_stand_at_their_time_where_there_is_room() -> None:
 
 
 def test_a_clip_inside_another_stands_at_its_time() -> None:
-    row = _explain_panel.Panel(second_look(), _explain_panel.Ruler()).row
+    row = _explain_panel.Panel(second_look(), _explain_page.Ruler()).row
     assert [run.clip for run in row.runs] == [0, 1, 2, 0]
     assert [len(run.frames) for run in row.runs] == [2, 3, 2, 8]
 
@@ -313,7 +342,7 @@ def test_a_peak_of_one_frame_in_ten_hours_is_drawn() -> None:
     one.relevance[:] = 0.1
     one.relevance[12345] = 0.9
     one.relevance[777] = np.nan
-    line = drawn(one).axes[0].lines[0]
+    line = figure([one]).axes[0].lines[0]
     at, values = line.get_data()
     assert len(at) <= _explain_layout.SPAN + 1
     assert values.max() == 0.9
@@ -346,7 +375,7 @@ def test_chosen_frames_are_dots_on_the_line_that_is_drawn(case: str) -> None:
 def test_times_are_round_and_written_as_long_as_the_video_needs(
     duration: float, expected: list[str]
 ) -> None:
-    made = drawn(explanation(duration, samples=4, shots=1))
+    made = figure([explanation(duration, samples=4, shots=1)])
     ticks = [label.get_text() for label in made.axes[-1].get_xticklabels()]
     assert ticks[:3] == expected
     assert 4 <= len(ticks) <= 11
@@ -355,20 +384,23 @@ def test_times_are_round_and_written_as_long_as_the_video_needs(
 
 def test_mathematics_is_shown_as_it_was_typed() -> None:
     question = r"Is $x_1^2$ or \frac{a} worth $5 & <b>50 %</b>?"
-    made = drawn(replace(peaks(), question=question, video="a_$b$.mp4", why=("$y$",)))
-    assert {question, "a_$b$.mp4"} <= set(words(made))
+    one = explanation(20, (clip(2, 9, "$E_1$", 2),), question=question, video="a_$b$.mp4")
+    made = figure([replace(one, why=("$y$",))])
+    made.canvas.draw()
+    assert {question, "a_$b$.mp4", "$E_1$"} <= set(words(made))
     assert not any(text.get_parse_math() for text in texts(made))
 
 
-def test_what_the_user_set_for_matplotlib_changes_nothing(tmp_path: Path) -> None:
+def test_the_same_explanation_is_the_same_png_whatever_the_user_set_for_matplotlib(
+    tmp_path: Path,
+) -> None:
     import matplotlib
 
-    draw(tmp_path / "plain.png", [peaks()])
     theirs = {"text.usetex": True, "font.size": 30.0, "savefig.bbox": "tight", "axes.grid": True}
     with matplotlib.rc_context(theirs):
         draw(tmp_path / "set.png", [peaks()])
         assert matplotlib.rcParams["font.size"] == 30.0
-    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "set.png").read_bytes()
+    assert (tmp_path / "set.png").read_bytes() == case_written("peaks").file
 
 
 def test_long_questions_are_cut_after_three_lines() -> None:
@@ -378,8 +410,7 @@ def test_long_questions_are_cut_after_three_lines() -> None:
 
 
 def test_more_than_six_videos_are_counted() -> None:
-    made = drawn(*[explanation(9, video=f"{n}.mp4") for n in range(9)])
-    found = words(made)
+    found = words(figure([explanation(9, video=f"{n}.mp4") for n in range(9)]))
     assert {f"{n}.mp4" for n in range(6)} <= set(found)
     assert "6.mp4" not in found
     assert "Not drawn: 3 more videos." in found
@@ -387,7 +418,7 @@ def test_more_than_six_videos_are_counted() -> None:
 
 
 def test_videos_chosen_from_in_different_ways_have_a_line_each() -> None:
-    found = words(drawn(peaks(), replace(flat(), video="b.mp4", method="uniform")))
+    found = words(figure([explanation(), replace(flat(), video="b.mp4", method="uniform")]))
     assert sum("Method: auto" in w for w in found) == 1
     assert sum(w.startswith("b.mp4 · Method: uniform") for w in found) == 1
 
@@ -446,8 +477,15 @@ def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_matplotlib_is_imported_only_to_draw_and_pyplot_never() -> None:
+    package = Path(explain.__file__).parents[1]
+    for path in package.rglob("*.py"):
+        assert not re.search(r"^(import|from) matplotlib", path.read_text(), re.MULTILINE), path
+    # Without the rest of the package, which imports torch.
     code = (
-        "import sys; from videopipe.answer import explain\n"
+        "import sys, types\n"
+        "answer = sys.modules['videopipe.answer'] = types.ModuleType('videopipe.answer')\n"
+        f"answer.__path__ = [{str(package / 'answer')!r}]\n"
+        "from videopipe.answer import explain\n"
         "assert 'matplotlib' not in sys.modules\n"
         "explain.figure([])\n"
         "assert 'matplotlib.pyplot' not in sys.modules"

@@ -13,21 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from videopipe.answer._explain_panel import Ruler
+    from videopipe.answer._explain_page import Ruler
     from videopipe.answer.explain import ChosenClip, ChosenFrame, Explanation
 
 Floats = NDArray[np.floating[Any]]
 
 WIDTH, LEFT, RIGHT, EDGE = 1200, 64, 150, 18
 SPAN = WIDTH - LEFT - RIGHT  # of the time axis
-HEADER, LABELS, STRIP, FUNNEL, LANE = 28, 40, 86, 28, 8
-CURVE, SHOTS, TICKS, BETWEEN, LINE = 130, 9, 30, 14, 18
 _WIDEST, _GAP = 14.0, 7.0  # of a bar, and between two clips
-THIN, BESIDE = 3.0, 14  # of a span, and from the time axis to what is said of it
-STEPS = (
-    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900),
-    *(1800, 3600, 7200, 10800, 21600, 43200, 86400),
-)  # seconds from tick to tick
 
 
 @dataclass(eq=False)
@@ -72,44 +65,41 @@ class Row:
         else:
             self.bar, room = barest, room * 0
         self._stand(counts, np.maximum(room - counts * self.bar, 0) / 2, gap, length)
-        middles = [(self.runs[run].left + self.runs[run].right) / 2 for run in main]
+        middles = np.array([(self.runs[run].left + self.runs[run].right) / 2 for run in main])
+        middles = np.clip(middles, widths / 2, SPAN - widths / 2)
         for at in _apart(middles, widths, [clip.cited for clip in clips]):
-            half = widths[at] / 2
-            middle = float(np.clip(middles[at], half, SPAN - half))
-            self.labels.append((clips[at], middle, ways[at]))
+            self.labels.append((clips[at], float(middles[at]), ways[at]))
 
     def _stand(self, counts: NDArray[Any], over: Floats, gap: float, length: float) -> None:
         """Place bars; ``over`` is what the label of a run needs on either side of its bars."""
         wanted = [second / length * SPAN for run in self.runs for second in run.seconds]
         spacing = np.full(len(wanted) - 1, self.bar)
-        firsts = np.cumsum(counts)[:-1]
-        spacing[firsts - 1] += gap + over[:-1] + over[1:]
+        ends = np.cumsum(counts)
+        spacing[ends[:-1] - 1] += gap + over[:-1] + over[1:]
         half = self.bar / 2
         places = _placed(wanted, spacing, half + over[0], SPAN - half - over[-1])
-        bars = []
-        for run, mine in zip(self.runs, np.split(places, firsts), strict=True):
-            if run.frames:
-                run.left, run.right = float(mine[0]) - half, float(mine[-1]) + half
-                bars.append(mine)
-            else:
-                run.left = run.right = float(mine[0])
-        self.bars = np.concatenate([np.empty(0), *bars])
+        for run, first, last in zip(
+            self.runs, places[ends - counts], places[ends - 1], strict=True
+        ):
+            beside = half if run.frames else 0.0
+            run.left, run.right = float(first) - beside, float(last) + beside
+        self.bars = places[np.repeat([bool(run.frames) for run in self.runs], counts)]
 
 
 def _runs(clips: Sequence[ChosenClip], length: float) -> list[_Run]:
     """The frames of all clips in order of time; those of a clip that are close stay together."""
-    pieces: list[tuple[float, int, _Run]] = []
+    pieces: list[_Run] = []
     for at, clip in enumerate(clips):
         frames = sorted(clip.frames, key=lambda frame: frame.time)
         seconds = [frame.time for frame in frames] or [(clip.start + clip.end) / 2]
         apart = (seconds[-1] - seconds[0]) / length * SPAN
         if len(frames) > 1 and apart >= _WIDEST * (len(frames) - 1):
-            pieces += [(frame.time, at, _Run(at, [frame.time], [frame])) for frame in frames]
+            pieces += [_Run(at, [frame.time], [frame]) for frame in frames]
         else:
-            pieces.append((seconds[0], at, _Run(at, seconds, frames)))
+            pieces.append(_Run(at, seconds, frames))
     runs: list[_Run] = []
-    for _, at, piece in sorted(pieces, key=lambda piece: piece[:2]):
-        if runs and runs[-1].clip == at:
+    for piece in sorted(pieces, key=lambda piece: (piece.seconds[0], piece.clip)):
+        if runs and runs[-1].clip == piece.clip:
             runs[-1].seconds += piece.seconds
             runs[-1].frames += piece.frames
         else:
@@ -130,26 +120,17 @@ def _label_width(words: Sequence[str], ruler: Ruler) -> float:
     return 8 + max(ruler.width(words[0], 9, "bold"), *(ruler.width(w, 8) for w in words[1:]), 0)
 
 
-def _apart(middles: Sequence[float], widths: Floats, cited: Sequence[bool]) -> list[int]:
+def _apart(middles: Floats, widths: Floats, cited: Sequence[bool]) -> list[int]:
     """Which labels to write: the cited ones, and every so many of the others, where free."""
-    low = np.clip(np.asarray(middles) - widths / 2, 0, SPAN - widths)
+    low, high = middles - widths / 2, middles + widths / 2
     order = np.argsort(low, kind="stable")
-
-    def free(at: int, others: Sequence[int]) -> bool:
-        return all(low[at] + widths[at] <= low[o] or low[o] + widths[o] <= low[at] for o in others)
-
     steps = (order[::step] for step in range(1, len(order) + 1))
-    regular = next(some for some in steps if np.all(low[some] + widths[some] <= _next(low[some])))
+    regular = next(some for some in steps if np.all(high[some[:-1]] <= low[some[1:]]))
     kept: list[int] = []
     for at in [*(at for at in order if cited[at]), *regular]:
-        if at not in kept and free(at, kept):
+        if all(high[at] <= low[other] or high[other] <= low[at] for other in kept):
             kept.append(int(at))
     return sorted(kept)
-
-
-def _next(values: Floats) -> Floats:
-    """For each value the one after it; the last has none to mind."""
-    return np.append(values[1:], np.inf)
 
 
 def _widest(counts: NDArray[Any], room: Floats, gap: float) -> float:
@@ -184,16 +165,16 @@ def lanes(clips: Sequence[ChosenClip], least: float) -> list[int]:
     ``least`` is how many seconds are drawn of even the shortest clip.
     """
     ends: list[float] = []
-    lanes = []
+    found = []
     for clip in clips:
         free = (at for at, end in enumerate(ends) if end <= clip.start)
         lane = next(free, min(len(ends), 2))
         if lane == len(ends):
             ends.append(0.0)
-        wide = clip.end - clip.start
-        ends[lane] = max(ends[lane], clip.end) if wide > least else ends[lane]
-        lanes.append(lane)
-    return lanes
+        if clip.end - clip.start > least:
+            ends[lane] = max(ends[lane], clip.end)
+        found.append(lane)
+    return found
 
 
 def peaks(at: Floats, values: Floats) -> tuple[Floats, Floats]:
@@ -223,7 +204,7 @@ def clock(seconds: float, length: float, tenths: bool = False) -> str:
     return f"{start}{rest // 60:02d}:{rest % 60:02d}" + (f".{tens % 10}" if tenths else "")
 
 
-def count(tokens: float) -> str:
+def cost(tokens: float) -> str:
     """Tokens of a frame, which may be a share of those of its clip."""
     return f"{tokens:,.0f}" if tokens >= 10 or tokens == int(tokens) else f"{tokens:.1f}"
 

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from videopipe.answer._explain_layout import (
-    BESIDE,
-    BETWEEN,
-    CURVE,
     EDGE,
-    FUNNEL,
-    HEADER,
-    LABELS,
-    LANE,
     LEFT,
     RIGHT,
-    SHOTS,
     SPAN,
-    STEPS,
-    STRIP,
-    THIN,
-    TICKS,
     WIDTH,
     Floats,
     Row,
     clock,
-    count,
+    cost,
     lanes,
     peaks,
     several,
     summary,
     wrapped,
 )
+from videopipe.answer._explain_page import FAINT, INK, SOFT, Page, Ruler, boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from videopipe.answer.explain import Explanation
 
-DPI = 150
-INK, SOFT, _FAINT = "#1f2933", "#5f6b7a", "#d5dae1"
+# Heights in hundredths of an inch, as all lengths.
+_HEADER, _LABELS, _STRIP, _FUNNEL, _LANE = 28, 40, 86, 28, 8
+_CURVE, _SHOTS, _TICKS, _BETWEEN = 130, 9, 30, 14
+_THIN, _BESIDE = 3.0, 14  # of a span, and from the time axis to what is said of it
+_STEPS = (
+    *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900),
+    *(1800, 3600, 7200, 10800, 21600, 43200, 86400),
+)  # seconds from tick to tick
+
 _SHOT, _OTHER_SHOT = "#e4e8ed", "#bcc4ce"
 _RELEVANCE, _CITED, _PLAIN = "#0072b2", "#c44e00", "#4a5563"
 _SIGNALS = (
@@ -50,53 +46,6 @@ _SIGNALS = (
     ("#b0558a", (0, (1.2, 1.2))),
     ("#8a6d00", (0, (6, 1.5, 1, 1.5))),
 )
-
-
-class Page:
-    """A figure measured from its upper left corner."""
-
-    def __init__(self, height: float) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        self.height = height
-        self.figure = Figure(figsize=(WIDTH / 100, height / 100), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(self.figure)
-
-    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
-        """Axes without a frame or ticks."""
-        box = (
-            left / WIDTH,
-            1 - (top + height) / self.height,
-            width / WIDTH,
-            height / self.height,
-        )
-        axes = self.figure.add_axes(box)
-        axes.set(xticks=[], yticks=[])
-        axes.patch.set_visible(False)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        return axes
-
-    def text(self, left: float, top: float, words: str, **look: Any) -> None:
-        """A line of text below ``top``."""
-        place = (left / WIDTH, 1 - top / self.height)
-        self.figure.text(*place, words, **{"va": "top", "ha": "left", **look})
-
-
-class Ruler:
-    """Tells how wide text will be."""
-
-    def __init__(self) -> None:
-        page = Page(100)
-        self._text = page.figure.text(0, 0, "")
-
-    def width(self, words: str, size: float, weight: str = "normal") -> float:
-        self._text.set(text=words, fontsize=size, fontweight=weight)
-        return float(self._text.get_window_extent().width) * 100 / DPI
-
-    def fits(self, width: float, size: float, weight: str = "normal") -> Callable[[str], bool]:
-        return lambda words: self.width(words, size, weight) <= width
 
 
 class Panel:
@@ -108,8 +57,8 @@ class Panel:
         frames = [frame for clip in self.clips for frame in clip.frames]
         ends = [clip.end for clip in self.clips] + [frame.time for frame in frames]
         self.length = max(explanation.duration, *ends, *explanation.times[-1:], 1e-3)
-        self.strip = STRIP if frames else 0
-        self.lanes = lanes(self.clips, THIN * self.length / SPAN)
+        self.strip = _STRIP if frames else 0
+        self.lanes = lanes(self.clips, _THIN * self.length / SPAN)
         self.row = Row(self.clips, self.length, ruler)
         self.summary = summary(explanation)
         room = WIDTH - 3 * EDGE - ruler.width(self.summary, 9)
@@ -118,30 +67,30 @@ class Panel:
     @property
     def funnel(self) -> float:
         """The height of what leads from the bars to the curve."""
-        return FUNNEL + LANE * (1 + max(self.lanes))
+        return _FUNNEL + _LANE * (1 + max(self.lanes))
 
     @property
     def above(self) -> float:
         """The height of what is above the curve."""
-        return LABELS + self.strip + self.funnel if self.clips else 0
+        return _LABELS + self.strip + self.funnel if self.clips else 0
 
     @property
     def height(self) -> float:
-        return HEADER + self.above + CURVE + SHOTS + TICKS + BETWEEN
+        return _HEADER + self.above + _CURVE + _SHOTS + _TICKS + _BETWEEN
 
     def draw(self, page: Page, top: float, tokens: tuple[float, float]) -> None:
         """Draw it below ``top``; ``tokens`` are the fewest and the most of any frame."""
         page.text(EDGE, top, self.name, size=10, weight="bold", color=INK)
         page.text(WIDTH - EDGE, top, self.summary, size=9, ha="right", color=SOFT)
-        top += HEADER
+        top += _HEADER
         if self.clips:
             self._labels(page, top)
             if self.strip:
-                self._strip(page, top + LABELS, tokens)
-            self._funnel(page, top + LABELS + self.strip)
+                self._strip(page, top + _LABELS, tokens)
+            self._funnel(page, top + _LABELS + self.strip)
         self._curve(page, top + self.above)
-        self._shots(page, top + self.above + CURVE)
-        self._ticks(page, top + self.above + CURVE + SHOTS)
+        self._shots(page, top + self.above + _CURVE)
+        self._ticks(page, top + self.above + _CURVE + _SHOTS)
 
     def _labels(self, page: Page, top: float) -> None:
         for clip, middle, words in self.row.labels:
@@ -174,16 +123,16 @@ class Panel:
         bar = self.row.bar
         half = (bar - min(1.0, bar / 4)) / 2
         colors = color(costs / most) if most > fewest else _PLAIN
-        _boxes(axes, self.row.bars - half, self.row.bars + half, heights, colors)
-        left, wide = LEFT + SPAN + BESIDE, RIGHT - EDGE - BESIDE
+        boxes(axes, self.row.bars - half, self.row.bars + half, heights, colors)
+        left, wide = LEFT + SPAN + _BESIDE, RIGHT - EDGE - _BESIDE
         if most > fewest:
             page.text(left, top + 4, "tokens per frame", size=8, color=SOFT)
             scale = page.axes(left, top + 22, wide, 8)
             scale.imshow(color(np.linspace(0, 1, 256))[None], aspect="auto")
             page.text(left, top + 33, "0", size=8, color=SOFT)
-            page.text(left + wide, top + 33, count(most), size=8, ha="right", color=SOFT)
+            page.text(left + wide, top + 33, cost(most), size=8, ha="right", color=SOFT)
         else:
-            page.text(left, top + 4, f"{count(most)} tokens each", size=8, color=SOFT)
+            page.text(left, top + 4, f"{cost(most)} tokens each", size=8, color=SOFT)
 
     def _funnel(self, page: Page, top: float) -> None:
         """Lead from the bars of each clip to its place in time."""
@@ -191,41 +140,40 @@ class Panel:
         axes.set(xlim=(0, SPAN), ylim=(self.funnel, 0))
         for run in self.row.runs:
             clip = self.clips[run.clip]
-            y = FUNNEL + LANE * self.lanes[run.clip]
+            y = _FUNNEL + _LANE * self.lanes[run.clip]
             alone = len(run.seconds) == max(len(clip.frames), 1)
             edges = (clip.start, clip.end) if alone else (run.seconds[0], run.seconds[-1])
-            start, end = self._span(*edges)
+            start, end = self._spans(*edges)
             axes.fill(
                 [run.left, run.right, end, start], [2, 2, y, y],
                 color=_CITED if clip.cited else _PLAIN, alpha=0.16, linewidth=0.5,
             )  # fmt: skip
-        low = np.array([FUNNEL + LANE * lane for lane in self.lanes])
-        lefts, rights = self._spans()
-        _boxes(axes, lefts, rights, low + LANE - 3, self._colors(), low)
+        low = np.array([_FUNNEL + _LANE * lane for lane in self.lanes])
+        boxes(axes, *self._clips(), low + _LANE - 3, self._colors(), low)
 
-    def _span(self, start: float, end: float) -> tuple[float, float]:
-        """Where a stretch lies on the axis, wide enough to be seen."""
+    def _spans(self, start: Any, end: Any) -> tuple[Floats, Floats]:
+        """Where stretches lie on the axis, wide enough to be seen."""
         left, right = start / self.length * SPAN, end / self.length * SPAN
-        wide = max(right - left, THIN)
-        left = min(max((left + right - wide) / 2, 0), SPAN - wide)
+        wide = np.maximum(right - left, _THIN)
+        left = np.clip((left + right - wide) / 2, 0, SPAN - wide)
         return left, left + wide
 
-    def _spans(self) -> tuple[Floats, Floats]:
-        spans = np.array([self._span(clip.start, clip.end) for clip in self.clips])
-        return spans[:, 0], spans[:, 1]
+    def _clips(self) -> tuple[Floats, Floats]:
+        starts = np.array([clip.start for clip in self.clips])
+        return self._spans(starts, np.array([clip.end for clip in self.clips]))
 
     def _colors(self) -> list[str]:
         return [_CITED if clip.cited else _PLAIN for clip in self.clips]
 
     def _curve(self, page: Page, top: float) -> None:
         """The relevance and what it was made of, with the chosen frames on it."""
-        axes = page.axes(LEFT, top, SPAN, CURVE)
+        axes = page.axes(LEFT, top, SPAN, _CURVE)
         axes.set(xlim=(0, SPAN), ylim=(0, 1.06))
         _scale(axes, [0, 0.5, 1])
-        _title(page, top + CURVE / 2, "relevance")
+        _title(page, top + _CURVE / 2, "relevance")
         if self.clips:
             faint = 0.12 if len(self.clips) <= 64 else 0.05
-            _boxes(axes, *self._spans(), 1.06, self._colors(), alpha=faint)
+            boxes(axes, *self._clips(), 1.06, self._colors(), alpha=faint)
         at = np.asarray(self.of.times, float) / self.length * SPAN
         places, values = peaks(at, self.of.relevance)
         axes.fill_between(places, values, color=_RELEVANCE, alpha=0.22, linewidth=0)
@@ -246,62 +194,47 @@ class Panel:
         if any(clip.cited for clip in self.clips):
             axes.fill([], [], color=_CITED, label="cited")
         axes.legend(
-            loc="upper left", bbox_to_anchor=(1 + (BESIDE - 6) / SPAN, 1), fontsize=8,
+            loc="upper left", bbox_to_anchor=(1 + (_BESIDE - 6) / SPAN, 1), fontsize=8,
             frameon=False, labelcolor=SOFT, borderaxespad=0, handlelength=1.6,
         )  # fmt: skip
 
     def _shots(self, page: Page, top: float) -> None:
         """Every other shot darker; where they are too short to be seen, how many there are."""
-        axes = page.axes(LEFT, top, SPAN, SHOTS)
+        axes = page.axes(LEFT, top, SPAN, _SHOTS)
         axes.set(xlim=(0, SPAN), ylim=(0, 1))
         cuts = np.asarray(self.of.cuts, float)
         cuts = np.unique(cuts[(cuts > 0) & (cuts < self.length)])
         edges = np.concatenate([[0], cuts / self.length * SPAN, [SPAN]])
         shots = len(edges) - 1
-        _boxes(axes, np.zeros(1), np.full(1, SPAN), 1, _SHOT)
+        boxes(axes, np.zeros(1), np.full(1, SPAN), 1, _SHOT)
         if SPAN / shots >= 3:
             odd = np.arange(1, shots, 2)
-            _boxes(axes, edges[odd], edges[odd + 1], 1, _OTHER_SHOT)
+            boxes(axes, edges[odd], edges[odd + 1], 1, _OTHER_SHOT)
         else:
             counts, columns = np.histogram(edges[1:-1], SPAN // 6, (0, SPAN))
             for count in np.unique(counts[counts > 0]):
                 mine = np.flatnonzero(counts == count)
                 share = float(count / counts.max())
-                _boxes(axes, columns[mine], columns[mine + 1], 1, _OTHER_SHOT, alpha=share)
+                boxes(axes, columns[mine], columns[mine + 1], 1, _OTHER_SHOT, alpha=share)
         words = several(shots, "shot")
-        page.text(LEFT + SPAN + BESIDE, top - 4, words, size=8, color=SOFT)
+        page.text(LEFT + SPAN + _BESIDE, top - 4, words, size=8, color=SOFT)
 
     def _ticks(self, page: Page, top: float) -> None:
         """The time axis."""
         axes = page.axes(LEFT, top, SPAN, 1)
         axes.set(xlim=(0, SPAN))
-        step = next((some for some in STEPS if self.length / some <= 10), self.length / 8)
+        step = next((some for some in _STEPS if self.length / some <= 10), self.length / 8)
         ticks = np.arange(0, self.length + step / 1e3, step)
         names = [clock(tick, self.length, step < 1) for tick in ticks]
         axes.set_xticks(ticks / self.length * SPAN, names, size=9, color=INK)
         axes.tick_params(length=3, color=SOFT)
 
 
-def _boxes(
-    axes: Axes, left: Floats, right: Floats, top: Any, colors: Any, low: Any = 0, alpha: float = 1
-) -> None:
-    """Filled boxes: many are one artist."""
-    from matplotlib.collections import PolyCollection
-
-    low, top, _ = np.broadcast_arrays(low, top, left)
-    x = np.stack([left, right, right, left], axis=1)
-    y = np.stack([low, low, top, top], axis=1)
-    corners = np.stack([x, y], axis=2)
-    axes.add_collection(
-        PolyCollection(list(corners), facecolors=colors, linewidths=0, alpha=alpha), autolim=False
-    )
-
-
 def _scale(axes: Axes, ticks: Sequence[float]) -> None:
     """Grey numbers on the left, with faint lines behind what is drawn."""
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks], size=8, color=SOFT)
     axes.tick_params(length=0)
-    axes.grid(axis="y", color=_FAINT, linewidth=0.6)
+    axes.grid(axis="y", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
 
 

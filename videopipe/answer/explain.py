@@ -8,35 +8,23 @@ was chosen, and the shots.
 from __future__ import annotations
 
 import io
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from videopipe.answer._explain_layout import EDGE, LINE, WIDTH, several, wrapped
-from videopipe.answer._explain_panel import DPI, INK, SOFT, Page, Panel, Ruler
+from videopipe.answer._explain_layout import EDGE, WIDTH, Floats, several, wrapped
+from videopipe.answer._explain_page import DPI, INK, SOFT, Page, Ruler, style
+from videopipe.answer._explain_panel import Panel
 from videopipe.errors import ConfigError, VideopipeError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.floating[Any]]
 SUFFIXES = (".png", ".svg", ".pdf")
 MOST = 6  # panels
-
-_FONTS = (
-    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC",
-    "WenQuanYi Micro Hei", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "PingFang SC",
-    "Hiragino Sans", "Apple SD Gothic Neo", "Arial Unicode MS", "Noto Sans", "Noto Sans Arabic",
-    "Noto Sans Devanagari", "Noto Emoji",
-)  # fmt: skip
+_LINE = 18  # hundredths of an inch
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +107,7 @@ def draw(path: Path, explanations: Sequence[Explanation]) -> None:
     kind = path.suffix.lower().removeprefix(".")
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     held = io.BytesIO()
-    with _style():
+    with style():
         figure(explanations).savefig(held, format=kind, dpi=DPI, metadata=dates)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +118,7 @@ def draw(path: Path, explanations: Sequence[Explanation]) -> None:
 
 def figure(explanations: Sequence[Explanation]) -> Figure:
     """The picture as a matplotlib figure, twelve inches wide and as high as it needs to be."""
-    with _style():
+    with style():
         ruler = Ruler()
         shown = explanations[:MOST]
         question = shown[0].question if shown else "No video was looked at."
@@ -139,7 +127,7 @@ def figure(explanations: Sequence[Explanation]) -> Figure:
         notes = [line for note in _notes(explanations) for line in wrapped(note, fits, 4)]
         panels = [Panel(one, ruler) for one in shown]
         top: float = EDGE + 24 * len(title) + 10
-        height = top + sum(panel.height for panel in panels) + LINE * len(notes) + EDGE
+        height = top + sum(panel.height for panel in panels) + _LINE * len(notes) + EDGE
         page = Page(height)
         for row, line in enumerate(title):
             page.text(EDGE, EDGE + 24 * row, line, size=13, weight="bold", color=INK)
@@ -149,31 +137,8 @@ def figure(explanations: Sequence[Explanation]) -> Figure:
             top += panel.height
         for line in notes:
             page.text(EDGE, top, line, size=9, color=SOFT)
-            top += LINE
+            top += _LINE
         return page.figure
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Settings of our own whatever the user's are, and no word on stderr about fonts."""
-    logger = logging.getLogger("matplotlib")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        import matplotlib.style
-        from matplotlib.font_manager import fontManager
-
-        held = {font.name for font in fontManager.ttflist}
-        ours = {
-            "font.family": [name for name in _FONTS if name in held],
-            "text.parse_math": False,
-            "svg.hashsalt": "videopipe",
-        }
-        with warnings.catch_warnings(), matplotlib.style.context(["default", ours]):
-            warnings.filterwarnings("ignore", message="Glyph .* missing")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _notes(explanations: Sequence[Explanation]) -> list[str]:
