@@ -1,6 +1,6 @@
 """Seconds per hour of video by stage, beside ffmpeg's own 1 fps pass over the same file.
 
-    python pipelines/bench_index.py [VIDEO] [--minutes 10] [--rounds 3] [--json FILE]
+    python pipelines/bench_index.py [VIDEO] [--minutes 10] [--rounds 3] [--landmarks] [--json FILE]
 
 Without VIDEO a 1280x720, 30 fps H.264 file is rendered (x264 veryfast, B-frames, key frame every
 250 frames at most, moving noise textures, cuts, and slides with text). The two sides run
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 
 RATE = 30
+OURS = {"videopipe": True, "without landmarks": False}  # whether landmarks are followed
 SHOT_SECONDS = 12
 
 
@@ -74,12 +76,14 @@ def render(path: Path, minutes: float) -> None:
             container.mux(packet)
 
 
-def ours(path: Path) -> dict[str, float]:
+def ours(path: Path, landmarks: bool) -> dict[str, float]:
     """Index ``path`` in this process; wall seconds by stage."""
     from videopipe.config import Config
     from videopipe.ingest import Job, index_video
 
-    record = index_video(Job(path, Config()), lambda *_: None)
+    config = Config()
+    config = replace(config, scan=replace(config.scan, landmarks=landmarks))
+    record = index_video(Job(path, config), lambda *_: None)
     return record.stage_seconds
 
 
@@ -100,34 +104,36 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10, help="length of the rendered video")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--landmarks", action="store_true", help="what they cost in the scan")
+    parser.add_argument("--one", choices=sorted(OURS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(ours(options.video)))
+        print(json.dumps(ours(options.video, OURS[options.one])))
         return
     with tempfile.TemporaryDirectory() as folder:
         video = options.video
         if video is None:
             video = Path(folder) / "bench.mp4"
             render(video, options.minutes)
-        report(video, options.rounds, options.json)
+        report(video, options.rounds, list(OURS)[: 1 + options.landmarks], options.json)
 
 
-def report(video: Path, rounds: int, out: Path | None) -> None:
+def report(video: Path, rounds: int, own: list[str], out: Path | None) -> None:
     from videopipe.media import probe
 
     info = probe(video)
     per_hour = 3600 / info.duration
     ffmpeg = shutil.which("ffmpeg")
-    sides: dict[str, list[dict[str, Any]]] = {"videopipe": [], "ffmpeg": []}
+    sides: dict[str, list[dict[str, Any]]] = {name: [] for name in (*own, "ffmpeg")}
     for _ in range(rounds):
-        sides["videopipe"].append(timed([sys.executable, __file__, str(video), "--one"]))
+        for name in own:
+            sides[name].append(timed([sys.executable, __file__, str(video), "--one", name]))
         if ffmpeg:
             filters = "fps=1,scale=-2:224"
             sides["ffmpeg"].append(
                 timed([ffmpeg, "-v", "error", "-i", str(video), "-vf", filters, "-f", "null", "-"])
             )
-    stages = [json.loads(run["output"]) for run in sides["videopipe"]]
+    stages, *without = [[json.loads(run["output"]) for run in sides[name]] for name in own]
     figures: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "video": f"{info.width}x{info.height}, {info.rate:.2f} fps, {info.codec}, "
@@ -148,7 +154,10 @@ def report(video: Path, rounds: int, out: Path | None) -> None:
     for name, seconds in figures["stages_wall_s_per_hour"].items():
         print(f"  {name:12} {seconds:8.1f} wall")
     for name, side in figures["sides"].items():
-        print(f"{name:14} {side['wall_s']:8.1f} wall {side['cpu_s']:8.1f} CPU")
+        print(f"{name:17} {side['wall_s']:8.1f} wall {side['cpu_s']:8.1f} CPU")
+    for other in without:
+        ratio = median(run["scan"] for run in stages) / median(run["scan"] for run in other)
+        print(f"scan with landmarks / without: {ratio:.2f} of its wall time")
     if ffmpeg:
         scan = figures["stages_wall_s_per_hour"]["scan"]
         floor = figures["sides"]["ffmpeg"]["wall_s"]
