@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from compress_kit import EXACT, EXTRAS, grids, holds, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -18,33 +19,7 @@ from videopipe.compress.quota import QuotaTokens
 from videopipe.errors import ConfigError
 from videopipe.registry import Registry
 
-torch.set_num_threads(1)
 ORACLE = np.load(Path(__file__).parent / "oracles" / "m3.npz")
-EXTRAS = ("none", "newline", "class")
-EXACT = [name for name in methods() if name != "none"]
-
-
-def tokens(
-    grid: tuple[int, int, int], extra: str = "none", dim: int = 3, seed: int = 0
-) -> VisualTokens:
-    """Noise on a grid, with a line break at the end or a class token for each frame.
-
-    Every signal that some method needs is there: what is one number for a frame is one for a token.
-    """
-    pos = torch.cartesian_prod(*(torch.arange(float(side)) for side in grid))
-    steps = grid[0]
-    if extra == "newline":
-        pos = torch.cat([pos, torch.tensor([[steps - 1.0, -1.0, -1.0]])])
-    if extra == "class":
-        heads = torch.tensor([[[float(t), -1.0, -1.0]] for t in range(steps)])
-        pos = torch.cat([heads, pos.view(steps, -1, 3)], 1).flatten(0, 1)
-    noise = torch.Generator().manual_seed(seed)
-    x = torch.randn(len(pos), dim, generator=noise)
-    signals = {"relevance": torch.rand(steps, generator=noise)[pos[:, 0].long()]}
-    return VisualTokens(x, pos, grid, torch.arange(steps, dtype=torch.float64), signals=signals)
-
-
-grids = st.tuples(st.integers(1, 9), st.integers(1, 7), st.integers(1, 11))
 
 
 @st.composite
@@ -227,19 +202,6 @@ def test_what_hangs_on_tokens_is_taken_along() -> None:
     assert bool(some.placed.all())
     assert torch.equal(some.levels[0], some.x * 2)
     assert torch.equal(some.signals["key:0"], some.x * 3)
-
-
-def holds(made: TokenMap, whole: VisualTokens, k: int) -> None:
-    """What every compressor promises."""
-    assert len(made) == k
-    assert made.tokens_in == len(whole)
-    assert bool((made.host.diff() > 0).all())
-    assert 0 <= int(made.host[0]) <= int(made.host[-1]) < len(whole)
-    assert bool((made.pos[:, 0, 0].diff() >= 0).all())
-    dense = made.to_dense()
-    assert torch.allclose(dense.sum(1), torch.ones(k), atol=1e-5)
-    # The token whose place a row takes is one that it is made of.
-    assert bool((dense[torch.arange(k), made.host] > 0).all())
 
 
 @pytest.mark.parametrize("extra", EXTRAS)
@@ -459,6 +421,10 @@ def test_a_method_gets_the_signals_it_needs_or_says_which(
 ) -> None:
     class Strongest:
         needs: ClassVar[frozenset[str]] = frozenset({"recv:-1"})
+        kind: ClassVar[registry.Kind] = "prune"
+        whole: ClassVar[bool] = False
+        exact: ClassVar[str] = "top k"
+        paper: ClassVar[str] = ""
 
         def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
             assert bool(tokens.placed.all())
@@ -468,8 +434,10 @@ def test_a_method_gets_the_signals_it_needs_or_says_which(
     fresh: Registry[type[registry.Compressor]] = Registry("compressor")
     fresh.register("strongest")(Strongest)
     monkeypatch.setattr(registry, "_METHODS", fresh)
-    whole = tokens((2, 2, 2), "class")
-    with pytest.raises(ValueError, match="strongest needs recv:-1"):
+    whole = tokens((2, 2, 2), "class", needs=())
+    with pytest.raises(
+        ValueError, match=r"strongest needs 'recv:-1' .*every vision tower gives it"
+    ):
         compress("strongest", whole, 4)
     signal = torch.arange(10.0).flip(0)
     whole = VisualTokens(whole.x, whole.pos, whole.grid, whole.times, signals={"recv:-1": signal})

@@ -235,7 +235,7 @@ def test_a_relevance_that_is_no_probability_is_refused(wrong: float) -> None:
 
 def test_without_relevance_it_says_what_it_needs() -> None:
     whole = tokens((2, 2, 2), [0.5, 0.5])
-    with pytest.raises(ValueError, match="quota needs relevance"):
+    with pytest.raises(ValueError, match="quota needs 'relevance'"):
         compress("quota", VisualTokens(whole.x, whole.pos, whole.grid, whole.times), 3)
 
 

@@ -67,7 +67,7 @@ def _row(kind: str, name: str, method: Any) -> dict[str, Any]:
         "name": name,
         "summary": " ".join(summary.split()),
         "description": rest.strip(),
-        "needs": sorted(method.needs),
+        "needs": sorted(method().needs),
         "paper": getattr(method, "paper", ""),
         "parameters": _parameters(method),
     }

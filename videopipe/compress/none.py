@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from videopipe.compress.registry import register
+from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 from videopipe.errors import ConfigError
 
@@ -16,6 +16,10 @@ class Nothing:
     """Keeps every token; the budget is met by the resolution and the number of frames."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    kind: ClassVar[Kind] = "prune"
+    whole: ClassVar[bool] = False
+    exact: ClassVar[str] = "the plan fits"
+    paper: ClassVar[str] = ""
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         raise ConfigError(

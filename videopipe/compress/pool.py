@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from videopipe.compress.registry import register
+from videopipe.compress.registry import Kind, register
 from videopipe.compress.resample import average, cut, rows_for
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
@@ -27,6 +27,10 @@ class GridPool:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    kind: ClassVar[Kind] = "pool"
+    whole: ClassVar[bool] = True
+    exact: ClassVar[str] = "cells of unequal size"
+    paper: ClassVar[str] = ""
     height: int | None = None
     width: int | None = None
 

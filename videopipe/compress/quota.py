@@ -12,7 +12,7 @@ from torch import Tensor
 
 from videopipe.allocate import allocate
 from videopipe.compress.bipartite import merge
-from videopipe.compress.registry import register
+from videopipe.compress.registry import Kind, register
 from videopipe.compress.resample import (
     Sampling,
     adaptive,
@@ -43,6 +43,9 @@ class QuotaTokens:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"relevance"})
+    kind: ClassVar[Kind] = "pool"
+    whole: ClassVar[bool] = True
+    exact: ClassVar[str] = "shares by largest remainder"
     paper: ClassVar[str] = "arXiv 2503.08689"
     assigner: str = "bilinear"
     power: float = 2.0

@@ -23,8 +23,10 @@ class VisualTokens:
     ``h = w = -1``. ``times`` is float64 ``[T]``: the second of each step of the grid. ``levels``
     are more features of the same tokens, ``[N, D]`` each (DeepStack). ``signals`` are by name
     what a compressor asked for, ``[N]`` or ``[N, d]`` (``recv:-1``: attention received in the last
-    block of the vision tower; ``key:-1``: its keys). ``frame_times`` are the seconds of the frames
-    behind ``times``, where several make one step.
+    block of the vision tower; ``key:-1``: its keys; ``question``: how well a token fits it).
+    ``context`` is what is not of single tokens: ``text`` ``[M, D]``, the words of the question as
+    the language model sees them, ``frame`` ``[T, E]``, a vector of each step of the grid.
+    ``frame_times`` are the seconds of the frames behind ``times``, where several make one step.
 
     Raises:
         ValueError: lengths that do not fit each other.
@@ -36,6 +38,7 @@ class VisualTokens:
     times: Tensor
     levels: tuple[Tensor, ...] = ()
     signals: Mapping[str, Tensor] = field(default_factory=dict)
+    context: Mapping[str, Tensor] = field(default_factory=dict)
     frame_times: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -48,12 +51,32 @@ class VisualTokens:
         return len(self.x)
 
     def __repr__(self) -> str:
-        return f"VisualTokens({len(self)} of grid {self.grid}, signals={sorted(self.signals)})"
+        known = sorted({*self.signals, *self.context})
+        return f"VisualTokens({len(self)} of grid {self.grid}, signals={known})"
 
     @cached_property
     def placed(self) -> Tensor:
         """Bool ``[N]``: the tokens that stand for a place in the grid."""
         return self.pos[:, 1] >= 0
+
+    @cached_property
+    def step(self) -> Tensor:
+        """int64 ``[N]``: the step of the grid that each token belongs to."""
+        return self.pos[:, 0].round().long()
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether there is one token for each place of the grid, in order."""
+        steps, high, wide = self.grid
+        if len(self) != steps * high * wide:
+            return False
+        place = (self.pos[:, 0] * high + self.pos[:, 1]).double() * wide + self.pos[:, 2].double()
+        return torch.equal(place, torch.arange(len(self), device=place.device).double())
+
+    @cached_property
+    def features(self) -> Tensor:
+        """``x`` as float32, in which likeness is measured: bfloat16 makes ties of neighbours."""
+        return self.x.float()
 
     def take(self, rows: Tensor) -> VisualTokens:
         """The tokens ``rows`` (indices or bools), with all that hangs on them."""
@@ -63,6 +86,16 @@ class VisualTokens:
             pos=self.pos[rows],
             levels=tuple(level[rows] for level in self.levels),
             signals={name: signal[rows] for name, signal in self.signals.items()},
+        )
+
+    def under(self, rows: TokenMap) -> VisualTokens:
+        """What the map ``rows`` makes of these tokens, for another compressor to go on with."""
+        return replace(
+            self,
+            x=rows.apply(self.x),
+            pos=rows.pos[:, 0],
+            levels=tuple(rows.apply(level) for level in self.levels),
+            signals={name: rows.apply(signal) for name, signal in self.signals.items()},
         )
 
 
@@ -124,6 +157,45 @@ class TokenMap:
             host=rows,
             tokens_in=len(pos),
         )
+
+    @classmethod
+    def merge(
+        cls,
+        tokens: VisualTokens,
+        row: Tensor,
+        host: Tensor,
+        src: Tensor | None = None,
+        weight: Tensor | None = None,
+        *,
+        stays: bool = False,
+    ) -> TokenMap:
+        """Merge: each row a weighted mean of tokens, in the order of the hosts.
+
+        A row is at the time of its host, in height and width at the mean of its tokens.
+
+        Args:
+            row: ``[E]`` which of the rows, in the order of ``host``, an entry is part of.
+            host: ``[K]`` the token whose place each row takes, each once, in any order.
+            src: ``[E]`` the token of each entry; None where ``row`` is of all tokens.
+            weight: ``[E]``, 0 or more, as large as may be; each row is divided by its sum. None for
+                equal ones.
+            stays: put each row at the place of its host.
+        """
+        k = len(host)
+        if src is None:
+            src = torch.arange(len(row), device=row.device)
+        host, order = host.sort()
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(k, device=order.device)
+        row = rank[row]
+        share = torch.ones(len(row), device=row.device) if weight is None else weight.float()
+        share = share / share.new_zeros(k).index_add_(0, row, share)[row]
+        pos = tokens.pos[host].double()
+        if not stays:
+            mean = torch.zeros_like(pos)
+            mean.index_add_(0, row, tokens.pos[src].double() * share[:, None].double())
+            pos[:, 1:] = mean[:, 1:]
+        return cls(src, row, share, pos.float().unsqueeze(1), host, len(tokens))
 
     @cached_property
     def is_pruning(self) -> bool:

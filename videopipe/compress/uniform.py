@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from videopipe.compress.registry import register
+from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 
@@ -17,6 +17,10 @@ class Uniform:
     """Keeps ``k`` tokens at even distances in the sequence, the baseline of pruning methods."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    kind: ClassVar[Kind] = "prune"
+    whole: ClassVar[bool] = False
+    exact: ClassVar[str] = "places at even distances"
+    paper: ClassVar[str] = ""
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         # The middle of each of k equal stretches, in whole numbers.

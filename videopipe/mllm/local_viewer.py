@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from videopipe.compress import TokenMap, VisualTokens, compress, method
+from videopipe.compress import TokenMap, VisualTokens, compose, compress
 from videopipe.errors import ConfigError, TimeLimit, VideopipeError
 from videopipe.mllm.adapter import VideoMLLM
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, check, most_frames, plan, shares
@@ -39,7 +39,7 @@ class LocalViewer:
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
     ) -> BudgetPlan:
         if compressor != "auto":
-            method(compressor)
+            compose(compressor)
         packing, longest = self.model.packing, self.model.longest
         if longest is None or self.model.family.rope != "1d":
             return plan(packing, footage, budget, compressor, ratio)
@@ -197,7 +197,7 @@ class LocalViewer:
     ) -> tuple[list[VisualTokens], list[TokenMap | None]]:
         """The tokens of each stretch and their maps; ``spent`` raises when time is up."""
         view = scene.view
-        needs = method(view.plan.method).needs
+        needs = compose(view.plan.method).needs
         if RELEVANCE in needs and len(view.relevance) != len(view.clips):
             raise ConfigError(
                 f"The compressor '{view.plan.method}' shares tokens out by how well frames fit a "

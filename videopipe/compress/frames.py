@@ -1,0 +1,79 @@
+"""What compressors within frames have in common: tokens by frame, shares of the budget, ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from videopipe.allocate import allocate
+from videopipe.compress.resample import cut
+from videopipe.compress.tokens import VisualTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The tokens of each of ``T`` frames, ``n`` at most.
+
+    ``index`` int64 ``[T, n]`` are the tokens in order, 0 where there are no more; ``there`` bool
+    ``[T, n]`` says where.
+    """
+
+    index: Tensor
+    there: Tensor
+
+    def values(self, of: Tensor, fill: float = float("-inf")) -> Tensor:
+        """``of`` ``[N]`` by frame ``[T, n]``, ``fill`` where there is no token."""
+        return of[self.index].masked_fill(~self.there, fill)
+
+
+def by_frame(tokens: VisualTokens) -> Frames:
+    """The tokens of each step of the grid."""
+    steps = tokens.grid[0]
+    index = torch.arange(len(tokens), device=tokens.x.device)
+    if tokens.whole:
+        index = index.view(steps, -1)
+        return Frames(index, torch.ones_like(index, dtype=torch.bool))
+    size = torch.bincount(tokens.step, minlength=steps)
+    n = max(1, int(size.max()))
+    first = size.cumsum(0) - size
+    there = torch.arange(n, device=index.device) < size[:, None]
+    places = first[:, None] + torch.arange(n, device=index.device)
+    return Frames(places.where(there, torch.zeros_like(places)), there)
+
+
+def even_shares(tokens: VisualTokens, k: int) -> Tensor:
+    """``k`` tokens shared out evenly among the frames, int64 ``[T]`` on the CPU.
+
+    No frame gets more than it has. Fewer than one for each go to frames at even distances.
+    """
+    size = torch.bincount(tokens.step, minlength=tokens.grid[0]).cpu()
+    there = size.nonzero().squeeze(1)
+    even = torch.tensor([part.stop - part.start for part in cut(k, len(there))])
+    shares = torch.zeros_like(size)
+    shares[there] = even.clamp(max=size[there])
+    if int(shares.sum()) < k:
+        shares = demand_shares(tokens, torch.ones(len(size), dtype=torch.float64), k)
+    return shares
+
+
+def demand_shares(tokens: VisualTokens, demand: Tensor, k: int, floor: int = 1) -> Tensor:
+    """``k`` tokens shared out by ``demand`` ``[T]``, int64 ``[T]`` on the CPU.
+
+    Each frame that has tokens gets ``floor`` as far as there are enough, and none more than it has.
+    """
+    size = torch.bincount(tokens.step, minlength=tokens.grid[0]).cpu()
+    least = size.clamp(max=min(floor, k // max(1, int((size > 0).sum()))))
+    wanted = demand.double().cpu().where(size > 0, torch.zeros(()).double())
+    return torch.from_numpy(allocate(wanted.numpy(), k, least.numpy(), size.numpy()))
+
+
+def top(scores: Tensor, frames: Frames, shares: Tensor) -> Tensor:
+    """The tokens of the highest ``scores`` ``[N]`` in each frame, ``shares`` ``[T]`` of them.
+
+    Ascending; among equal scores the earlier token.
+    """
+    order = frames.values(scores.float()).argsort(dim=1, descending=True, stable=True)
+    best = torch.arange(order.shape[1], device=order.device) < shares.to(order.device)[:, None]
+    return frames.index.gather(1, order)[best].sort().values
