@@ -1,0 +1,177 @@
+"""DPC-KNN, density peaks of sets of tokens: clusters for PPE, FastVID, HoliTom and PruneVid.
+
+A token is a centre if it is dense and far from all that are denser. Densities are kept as
+logarithms: the published products of exponentials vanish in float32 where features are large.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_AT_ONCE = 2**21  # distances
+_ROUNDING = 1e-6  # of squared distances, against the squared norms that they are the difference of
+_LEAST = torch.finfo(torch.float32).min
+
+
+class Density(NamedTuple):
+    """Of the tokens of ``F`` sets, float32 ``[F, n]`` each.
+
+    ``log_rho`` is minus the mean of the squared distances to the nearest tokens, its own of 0 among
+    them; -inf where there is no token. ``delta`` is the distance to the nearest token of a higher
+    density, or the largest one of the set for its densest token. Of equal densities the earlier
+    token's is higher; the published code adds random noise. Distances are divided by the root of
+    the number of features.
+    """
+
+    log_rho: Tensor
+    delta: Tensor
+
+    @property
+    def score(self) -> Tensor:
+        """``log(rho * delta)``: -inf where there is no token, finite for copies of other ones."""
+        return self.log_rho + self.delta.log().clamp(min=_LEAST / 2)
+
+
+def density(x: Tensor, there: Tensor | None = None, neighbours: int = 5) -> Density:
+    """The densities of tokens, in memory linear in their number.
+
+    Args:
+        x: ``[F, n, D]``: ``F`` sets of at most ``n`` tokens.
+        there: bool ``[F, n]``: which are tokens; None for all.
+        neighbours: how many of the nearest, the token itself included; fewer in smaller sets.
+    """
+    if there is None:
+        there = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    n = x.shape[1]
+    block = max(1, _AT_ONCE // (n * n))
+    parts = [
+        _few(some, here, neighbours) if n * n <= 4 * _AT_ONCE else _many(some, here, neighbours)
+        for some, here in zip(torch.split(x, block), torch.split(there, block), strict=True)
+    ]
+    return Density(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def centres(score: Tensor, counts: Tensor) -> Tensor:
+    """The ``counts`` ``[F]`` tokens of the highest score of each set, the best first.
+
+    int64 ``[F, c]`` for the largest count ``c``; what is beyond the count of a set means nothing.
+    Of equal scores the earlier token is better, but copies of other tokens, which nothing tells
+    apart, are taken at even distances.
+
+    Args:
+        score: ``[F, n]`` as of :class:`Density`; no count exceeds the tokens of its set.
+    """
+    counts = counts.to(score.device)
+    copy = (score > float("-inf")) & (score < _LEAST / 4)
+    several = copy.sum(1).clamp(min=1)[:, None]
+    wanted = (counts - (score >= _LEAST / 4).sum(1)).clamp(min=0)[:, None]
+    rank = copy.cumsum(1)
+    even = copy & (rank * wanted // several > (rank - 1) * wanted // several)
+    score = score.masked_fill(copy, _LEAST).masked_fill(even, _LEAST / 2)
+    return score.argsort(dim=1, descending=True, stable=True)[:, : int(counts.max())]
+
+
+def assign(x: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
+    """Which centre each token is nearest to (Euclidean), int64 ``[F, n]``, a column of ``centres``.
+
+    Centres are their own. Of centres at equal distances it is the better one.
+
+    Args:
+        x: ``[F, n, D]``.
+        centres: ``[F, c]`` as of :func:`centres`, each a token of its set.
+        counts: ``[F]``: how many of them there are, 1 or more for a set that matters.
+    """
+    counts = counts.to(x.device)
+    columns = torch.arange(centres.shape[1], device=x.device)
+    parts = []
+    block = max(1, _AT_ONCE // (x.shape[1] * len(columns)))
+    rows = max(1, _AT_ONCE // len(columns))
+    for some, index, several in zip(
+        *(torch.split(of, block) for of in (x, centres, counts)), strict=True
+    ):
+        some, _ = _centred(some, None)
+        chosen = some.gather(1, index[..., None].expand(-1, -1, some.shape[2]))
+        norm = chosen.square().sum(2).masked_fill(columns >= several[:, None], float("inf"))
+        nearest = torch.cat(
+            [
+                torch.baddbmm(norm[:, None], part, chosen.mT, beta=-0.5).argmax(2)
+                for part in torch.split(some, rows, 1)
+            ],
+            1,
+        )
+        # What is beyond a count repeats the best centre, which is its own as well.
+        own = columns.where(columns < several[:, None], 0)
+        parts.append(nearest.scatter(1, index.gather(1, own), own))
+    return torch.cat(parts)
+
+
+def _centred(x: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``x`` without the mean of its set, which would drown small distances, and squared norms."""
+    x = x.float()
+    if there is None:
+        x = x - x.mean(1, keepdim=True)
+    else:
+        share = there.float() / there.sum(1, keepdim=True).clamp(min=1)
+        x = (x - torch.einsum("fn,fnd->fd", share, x)[:, None]) * there[..., None]
+    return x, x.square().sum(2)
+
+
+def _squares(x: Tensor, norm: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Squared distances ``[F, rows, columns]`` of tokens, 0 where they are within rounding."""
+    some, others = x[:, rows], x[:, columns]
+    both = norm[:, rows, None] + norm[:, None, columns]
+    apart = torch.baddbmm(both, some, others.mT, alpha=-2)
+    return apart.masked_fill_(apart < both.mul_(_ROUNDING), 0).div_(x.shape[2])
+
+
+def _spread(apart: Tensor, neighbours: int) -> Tensor:
+    """Mean of the squared distances to the nearest tokens there are: ``[F, rows]``."""
+    nearest = apart.topk(min(neighbours, apart.shape[2]), dim=2, largest=False, sorted=False).values
+    known = nearest.isfinite()
+    return nearest.where(known, 0).sum(2) / known.sum(2).clamp(min=1)
+
+
+def _few(x: Tensor, there: Tensor, neighbours: int) -> Density:
+    """Of sets whose distances are kept."""
+    x, norm = _centred(x, there)
+    everything = slice(None)
+    apart = _squares(x, norm, everything, everything)
+    apart.diagonal(dim1=1, dim2=2).zero_()
+    apart.masked_fill_(~there[:, None], float("inf"))
+    log_rho = -_spread(apart, neighbours).masked_fill(~there, float("inf"))
+    rank = log_rho.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    least = apart.masked_fill(rank[:, None] >= rank[..., None], float("inf")).amin(2)
+    both = there[:, None] & there[..., None]
+    largest = apart.where(both, 0).flatten(1).amax(1, keepdim=True)
+    return Density(log_rho, least.where(rank > 0, largest).sqrt().where(there, 0))
+
+
+def _many(x: Tensor, there: Tensor, neighbours: int) -> Density:
+    """Of one large set, in blocks of rows that are made twice."""
+    x, norm = _centred(x[:, there[0]], None)
+    n = x.shape[1]
+    blocks = [slice(at, min(at + _AT_ONCE // n, n)) for at in range(0, n, _AT_ONCE // n)]
+    spreads = []
+    largest = x.new_zeros(())
+    for rows in blocks:
+        apart = _squares(x, norm, rows, slice(None))
+        apart[:, torch.arange(apart.shape[1]), torch.arange(rows.start, rows.stop)] = 0
+        largest = torch.maximum(largest, apart.max())
+        spreads.append(_spread(apart, neighbours))
+    spread = torch.cat(spreads, 1)[0]
+    order = spread.argsort(stable=True)
+    x, norm = x[:, order], norm[:, order]
+    least = spread.new_empty(n)
+    for rows in blocks:  # in the order of densities: those denser are all before
+        apart = _squares(x, norm, rows, slice(0, rows.stop))
+        later = torch.arange(rows.stop, device=x.device)
+        least[order[rows]] = apart.masked_fill_(
+            later >= torch.arange(rows.start, rows.stop, device=x.device)[:, None], float("inf")
+        )[0].amin(1)
+    least[order[0]] = largest
+    log_rho, delta = norm.new_full(there.shape, float("-inf")), norm.new_zeros(there.shape)
+    log_rho[there], delta[there] = -spread, least.sqrt()
+    return Density(log_rho, delta)
