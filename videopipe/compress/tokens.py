@@ -6,12 +6,14 @@ row, merging rows that sum to 1. The same map is applied to whatever the model a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class TokenMap:
         wrong = None
         if not len(self.src) == len(self.dst) == len(self.weight) or self.pos.shape[0] != rows:
             wrong = "its parts differ in length"
-        elif not torch.equal(torch.unique(self.dst), torch.arange(rows, device=self.dst.device)):
+        elif not _all_named(self.dst, rows):
             wrong = "a row has no entry"
         elif bool(((named := torch.cat([self.src, self.host])) < 0).any()) or bool(
             (named >= self.tokens_in).any()
@@ -213,9 +215,18 @@ class TokenMap:
         src, dst = self.src.to(x.device), self.dst.to(x.device)
         if self.is_pruning:
             return x[src[dst.argsort()]]
-        weight = self.weight.to(x.device).view(-1, *[1] * (x.dim() - 1))
-        out = torch.zeros(len(self), *x.shape[1:], dtype=torch.float32, device=x.device)
-        return out.index_add_(0, dst, x[src].float() * weight).to(x.dtype)
+        order, first = (part.to(x.device) for part in self._by_row)
+        weight = self.weight.to(x.device)[order]
+        flat = x.reshape(len(x), math.prod(x.shape[1:])).float()
+        # Entries are not copied: as fast as to read the tokens once.
+        out = embedding_bag(src[order], flat, first, mode="sum", per_sample_weights=weight)
+        return out.view(len(self), *x.shape[1:]).to(x.dtype)
+
+    @cached_property
+    def _by_row(self) -> tuple[Tensor, Tensor]:
+        """The entries in the order of their rows, and where each row starts."""
+        size = torch.bincount(self.dst, minlength=len(self))
+        return self.dst.argsort(stable=True), size.cumsum(0) - size
 
     def to_dense(self) -> Tensor:
         """The map as a float32 matrix ``[K, N]``."""
@@ -233,9 +244,9 @@ class TokenMap:
         if other.tokens_in != len(self):
             raise ValueError(f"{other!r} cannot follow {self!r}")
         # Each entry of ``other`` meets all entries of the row that it starts from.
-        by_row = self.dst.argsort(stable=True)
+        by_row, start = self._by_row
         size = torch.bincount(self.dst, minlength=len(self))
-        first, several = (size.cumsum(0) - size)[other.src], size[other.src]
+        first, several = start[other.src], size[other.src]
         theirs = torch.arange(len(several), device=several.device).repeat_interleave(several)
         within = torch.arange(len(theirs), device=theirs.device)
         within -= (several.cumsum(0) - several)[theirs]
@@ -253,3 +264,12 @@ class TokenMap:
             self.host[other.host],
             self.tokens_in,
         )
+
+
+def _all_named(dst: Tensor, rows: int) -> bool:
+    """Whether ``dst`` names each of ``rows`` rows, and no other."""
+    if not len(dst):
+        return rows == 0
+    if int(dst.min()) < 0 or int(dst.max()) != rows - 1:
+        return False
+    return bool((torch.bincount(dst) > 0).all())
