@@ -2,10 +2,12 @@
 than torch, and knows no model."""
 
 from videopipe.compress import (  # each makes its methods known by their names
+    auto,
     none,
     pool,
     quota,
     uniform,
+    vidcom2,
 )
 from videopipe.compress.composition import Composition, compose
 from videopipe.compress.compressing import compress
@@ -17,6 +19,7 @@ __all__ = [
     "Compressor",
     "TokenMap",
     "VisualTokens",
+    "auto",
     "compose",
     "compress",
     "method",
@@ -26,4 +29,5 @@ __all__ = [
     "quota",
     "register",
     "uniform",
+    "vidcom2",
 ]
