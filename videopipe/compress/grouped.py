@@ -1,0 +1,76 @@
+"""What merging compressors share: the best of each group, frames merged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from videopipe.compress.frames import by_frame
+from videopipe.compress.resample import average
+from videopipe.compress.tokens import TokenMap, VisualTokens
+
+_AT_ONCE = 2**23  # features
+Merger = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+def lowest(value: Tensor, group: Tensor, groups: int) -> Tensor:
+    """The element of the lowest ``value`` ``[E]`` in each group, int64 ``[groups]``.
+
+    Of equal ones the first. Each group has an element.
+
+    Args:
+        group: ``[E]``: 0 to ``groups - 1``.
+    """
+    least = value.new_full((groups,), float("inf")).scatter_reduce_(0, group, value, "amin")
+    element = torch.arange(len(value), device=value.device)
+    among = element.where(value == least[group], len(value))
+    first = torch.full((groups,), len(value), device=value.device)
+    return first.scatter_reduce_(0, group, among, "amin")
+
+
+def spread(n: int) -> Tensor:
+    """The numbers 0 to ``n - 1`` in an order whose every beginning is about evenly spread."""
+    return (torch.arange(n, dtype=torch.float64) * 0.6180339887498949).frac().argsort()
+
+
+def alike(*counts: Tensor) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """The indices that agree in all ``counts`` ``[T]``, and in what."""
+    kinds, kind = torch.unique(torch.stack(counts, 1), dim=0, return_inverse=True)
+    for number, values in enumerate(kinds.tolist()):
+        yield tuple(values), (kind == number).nonzero().squeeze(1)
+
+
+def merged(
+    tokens: VisualTokens, counts: Tensor, merger: Merger, of: Tensor | None = None
+) -> TokenMap:
+    """Each frame merged to its number of rows.
+
+    Args:
+        counts: int64 ``[T]`` on the CPU: no more than a frame has; a frame of 0 is in no row.
+        merger: takes features ``[F, n, D]`` of frames and a number of rows, and gives the row and
+            the weight ``[F, n]`` of each token, which sum to 1 in each row.
+        of: ``[N, D]``: the features; those of the tokens if None.
+    """
+    frames = by_frame(tokens)
+    device = tokens.x.device
+    of = tokens.x if of is None else of
+    cell = torch.full(frames.index.shape, -1, device=device)
+    weight = torch.zeros(frames.index.shape, device=device)
+    first = counts.cumsum(0) - counts
+    for (size, count), same in alike(frames.there.sum(1).cpu(), counts):
+        for some in torch.split(same, max(1, _AT_ONCE // max(1, size * of.shape[1]))):
+            if count:
+                index = frames.index[some.to(device), :size]
+                row, part = merger(of[index], count)
+                cell[some.to(device), :size] = first[some].to(device)[:, None] + row
+                weight[some.to(device), :size] = part
+    src = (cell >= 0).flatten().nonzero().squeeze(1)
+    return average(
+        cell.flatten()[src],
+        int(counts.sum()),
+        tokens,
+        frames.index.flatten()[src],
+        weight.flatten()[src],
+    )
