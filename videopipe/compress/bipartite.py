@@ -23,7 +23,7 @@ class Merged(NamedTuple):
     weight: Tensor
 
 
-def match(metric: Tensor, r: int) -> Tensor:
+def match(metric: Tensor, r: int, *, class_token: bool = False) -> Tensor:
     """One round: which row each token goes into, int64 ``[B, N]``.
 
     The ``r`` tokens at even places that are most like one at an odd place (cosine) go into it. Rows
@@ -32,12 +32,15 @@ def match(metric: Tensor, r: int) -> Tensor:
     Args:
         metric: ``[B, N, D]``.
         r: ``N // 2`` at most; ``N - r`` rows are left.
+        class_token: whether the first token stays what it is; ``r`` is ``(N - 1) // 2`` at most.
     """
     unit = normalize(metric.float(), dim=-1)
     even, odd = unit[:, ::2], unit[:, 1::2].mT
     block = max(1, _AT_ONCE // (len(unit) * odd.shape[2]))
     nearest = [(some @ odd).max(2) for some in torch.split(even, block, 1)]
     likeness, partner = (torch.cat(part, 1) for part in zip(*nearest, strict=True))
+    if class_token:
+        likeness[:, 0] = float("-inf")
     order = likeness.argsort(dim=1, descending=True, stable=True)
     going, staying = order[:, :r], order[:, r:]
     kept = staying.shape[1]
@@ -50,7 +53,9 @@ def match(metric: Tensor, r: int) -> Tensor:
     return group
 
 
-def merge(x: Tensor, k: int, *, sizes: bool = True) -> Merged:
+def merge(
+    x: Tensor, k: int, *, sizes: bool = True, most: int | None = None, class_token: bool = False
+) -> Merged:
     """Merge ``x`` ``[B, N, D]`` to ``k`` rows, in rounds of at most half the tokens.
 
     Memory is linear in ``B * N``.
@@ -59,6 +64,8 @@ def merge(x: Tensor, k: int, *, sizes: bool = True) -> Merged:
         k: 1 to ``N``.
         sizes: whether a merged token counts as many times in the next round as it has tokens, so
             that every row is the plain mean of its tokens; QuoTA and B-VLLM forget the sizes.
+        most: how many are merged in a round at most; None for half of them.
+        class_token: whether the first token stays what it is; ``k`` is 2 at least then.
     """
     x = x.float()
     sets, n, _ = x.shape
@@ -66,8 +73,8 @@ def merge(x: Tensor, k: int, *, sizes: bool = True) -> Merged:
     weight = size
     group = torch.arange(n, device=x.device).expand(sets, -1)
     while n > k:
-        r = min(n - k, n // 2)
-        into = match(x, r)
+        r = min(n - k, (n - class_token) // 2, most or n)
+        into = match(x, r, class_token=class_token)
         n -= r
         flat = (into + n * torch.arange(sets, device=x.device)[:, None]).flatten()
         total = x.new_zeros(sets * n).index_add_(0, flat, size.flatten())

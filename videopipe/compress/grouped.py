@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from videopipe.compress.frames import by_frame
-from videopipe.compress.resample import average
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 _AT_ONCE = 2**23  # features
@@ -66,11 +65,23 @@ def merged(
                 row, part = merger(of[index], count)
                 cell[some.to(device), :size] = first[some].to(device)[:, None] + row
                 weight[some.to(device), :size] = part
-    src = (cell >= 0).flatten().nonzero().squeeze(1)
-    return average(
-        cell.flatten()[src],
-        int(counts.sum()),
-        tokens,
-        frames.index.flatten()[src],
-        weight.flatten()[src],
-    )
+    known = cell >= 0
+    return about_middles(tokens, cell[known], frames.index[known], weight[known])
+
+
+def about_middles(
+    tokens: VisualTokens, row: Tensor, src: Tensor, weight: Tensor | None = None
+) -> TokenMap:
+    """The map of :meth:`TokenMap.merge` whose hosts are nearest to the mean place of their row.
+
+    Args:
+        row: ``[E]``: 0 to ``K - 1``.
+        src: ``[E]``.
+        weight: ``[E]``; None for equal ones.
+    """
+    size = torch.bincount(row)
+    places = tokens.pos[src].double()
+    middle = places.new_zeros(len(size), 3).index_add_(0, row, places) / size[:, None]
+    apart = (places - middle[row]).square().sum(1)
+    host = src[lowest(apart, row, len(size))]
+    return TokenMap.merge(tokens, row, host, src, weight)
