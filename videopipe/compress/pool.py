@@ -3,68 +3,200 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import zip_longest
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from videopipe.compress.registry import Kind, register
-from videopipe.compress.resample import average, cut, rows_for
+from videopipe.compress.resample import (
+    Axis,
+    Sampling,
+    adaptive,
+    cell_sampling,
+    grid_sampling,
+    lowpass,
+    means,
+    sampled,
+)
 from videopipe.compress.tokens import TokenMap, VisualTokens
+
+Window = Literal["cells", "adaptive", "lowpass", "pyramid", "line"]
+_AXES: dict[str, Axis] = {"adaptive": adaptive, "lowpass": lowpass}
+_AT_ONCE = 2**22  # features
 
 
 @register("pool")
 @dataclass(frozen=True, slots=True)
 class GridPool:
-    """Averages cells of each frame (M3, arXiv 2405.17430, on any grid).
+    """Averages cells of each frame.
 
-    With ``height`` and ``width`` each frame becomes that grid, as far as ``k`` allows. Without,
-    the frames share ``k`` evenly, and a frame of ``n`` tokens is cut into bands of its aspect
+    The frames share ``k`` evenly, and a frame of ``n`` tokens is cut into bands of its aspect
     ratio, each band into as many cells as make ``n`` in all; where fewer tokens than frames are
-    left, neighbouring frames are averaged as well.
+    left, neighbouring frames are averaged as well. With ``height`` and ``width`` each frame becomes
+    that grid instead, as far as ``k`` allows.
 
-    The position of a row is the mean of its tokens', its host the token nearest to that.
+    ``window`` is what a row is the mean of. ``cells`` have no token in common; ``adaptive`` windows
+    overlap where the sides do not divide; ``lowpass`` keeps low frequencies; ``pyramid`` gives each
+    frame cells of one of several nested sizes; a ``line`` is a stretch of the raster sequence.
+
+    A row stands in the middle of its window, and that of a line at the time of its middle token;
+    its host is the token nearest to that.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "pool"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "cells of unequal size"
+    exact: ClassVar[str] = "unequal cells"
     paper: ClassVar[str] = ""
     height: int | None = None
     width: int | None = None
+    window: Window = "cells"
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
             if side is not None and not (isinstance(side, int) and side >= 1):
                 raise ValueError(f"height and width are whole numbers from 1, got {side}")
+        if self.window not in get_args(Window):
+            raise ValueError(f"window is one of {', '.join(get_args(Window))}, got {self.window}")
+        if self.window in ("pyramid", "line") and (self.height or self.width):
+            raise ValueError(f"height and width say nothing to a {self.window}")
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         steps, high, wide = tokens.grid
-        if self.height is not None or self.width is not None:
+        if self.window == "line":
+            stretch = even(len(tokens), k).to(tokens.x.device)
+            row = torch.arange(k, device=stretch.device).repeat_interleave(stretch)
+            return TokenMap.merge(tokens, row, stretch.cumsum(0) - (stretch + 1) // 2)
+        if self.window == "pyramid":
+            return _in_scales(tokens, k)
+        rows = 0
+        shares = even(k, min(steps, k))
+        if self.height or self.width:
             rows, columns = min(self.height or high, high), min(self.width or wide, wide)
-            groups = max(1, min(steps, k // (rows * columns)))
-            shares = [rows * columns] * groups
-            if rows * columns * groups > k:
-                shares, rows = [k], 0
-        else:
-            groups, rows = min(steps, k), 0
-            shares = [share.stop - share.start for share in cut(k, groups)]
-        cell = torch.empty(steps, high, wide, dtype=torch.int64)
-        first = 0
-        for span, share in zip(cut(steps, groups), shares, strict=True):
-            cell[span] = first + _cells(high, wide, min(share, high * wide), rows)
-            first += min(share, high * wide)
-        return average(cell.flatten().to(tokens.x.device), first, tokens)
+            if rows * columns > k:
+                rows, shares = 0, torch.tensor([k])
+            else:
+                shares = torch.full((min(steps, k // (rows * columns)),), rows * columns)
+
+        def sampler(high: int, wide: int, n: int) -> Sampling:
+            if self.window == "cells":
+                return cell_sampling(high, wide, n, rows)
+            return grid_sampling(high, wide, n, _AXES[self.window], rows)
+
+        # All frames together have no more places than one.
+        return sampled(tokens, shares.clamp(max=high * wide), sampler)
 
 
-def _cells(high: int, wide: int, n: int, rows: int = 0) -> Tensor:
-    """The cell of each place of a grid ``[high, wide]`` that is cut into ``n``."""
-    rows = rows or rows_for(high, wide, n)
-    cells = torch.empty(high, wide, dtype=torch.int64)
-    first = 0
-    for band, share in zip(cut(high, rows), cut(n, rows), strict=True):
-        for number, columns in enumerate(cut(wide, share.stop - share.start)):
-            cells[band, columns] = first + number
-        first = share.stop
-    return cells
+@register("tokenflex")
+@dataclass(frozen=True, slots=True)
+class TokenFlex(GridPool):
+    """TokenFLEX (arXiv 2504.03154): adaptive average pooling to any number of tokens.
+
+    Its windows overlap where the sides do not divide. The trained projector is no part of it.
+    """
+
+    paper: ClassVar[str] = "arXiv 2504.03154"
+    window: Window = "adaptive"
+
+
+@register("m3")
+@dataclass(frozen=True, slots=True)
+class M3(GridPool):
+    """Matryoshka Multimodal Models (arXiv 2405.17430): cells of nested sizes.
+
+    Scales are halves of the sides: 24, 12, 6, 3 and 1 (a third of what only three divides). All
+    frames get the finest scale that ``k`` allows. What is left pays for the next scale of frames in
+    the order of what they gain by it, the squared distance between the means of the finer and the
+    coarser cells; the rest is less than one scale, and cuts the next frame into unequal cells. The
+    released code rounds to a scale, and leaves the choice of one to the user.
+    """
+
+    exact: ClassVar[str] = "scale by frame, one with unequal cells"
+    paper: ClassVar[str] = "arXiv 2405.17430"
+    window: Window = "pyramid"
+
+
+@register("llavolta")
+@dataclass(frozen=True, slots=True)
+class LLaVolta(GridPool):
+    """LLaVolta (arXiv 2406.20092) before the language model: the mean of each few tokens in a row.
+
+    Stretches of the raster sequence, whose lengths differ by one: the end of a line goes together
+    with the start of the next. The released code drops the last tokens where its stride does not
+    divide. Its stages are of training, its deeper layers in the language model.
+    """
+
+    whole: ClassVar[bool] = False
+    exact: ClassVar[str] = "unequal stretches"
+    paper: ClassVar[str] = "arXiv 2406.20092"
+    window: Window = "line"
+
+
+def even(total: int, parts: int) -> Tensor:
+    """``total`` in ``parts`` that differ by one at most, int64 ``[parts]``."""
+    return (torch.arange(parts + 1) * total // parts).diff()
+
+
+def scales(high: int, wide: int) -> dict[int, Tensor]:
+    """The cell ``[high, wide]`` of each place, by the number of cells, from coarse to fine."""
+    down, across = _nested(high), _nested(wide)
+    one = torch.zeros(1, dtype=torch.int64)
+    made = {}
+    for rows, columns in zip_longest(down, across):
+        row = one.expand(high) if rows is None else rows
+        column = one.expand(wide) if columns is None else columns
+        count = int(column.max()) + 1
+        made[(int(row.max()) + 1) * count] = row[:, None] * count + column
+    return dict(reversed(made.items()))
+
+
+def _nested(side: int) -> list[Tensor]:
+    """The cell of each place along a side, from fine to coarse."""
+    cells, made = torch.arange(side), [torch.arange(side)]
+    while side > 1:
+        less = side // 3 if side % 2 and side % 3 == 0 else (side + 1) // 2
+        cells, side = cells * less // side, less
+        made.append(cells)
+    return made
+
+
+def _in_scales(tokens: VisualTokens, k: int) -> TokenMap:
+    steps, high, wide = tokens.grid
+    cells = scales(high, wide)
+
+    def sampler(high: int, wide: int, n: int) -> Sampling:
+        return means(cells[n]) if n in cells else cell_sampling(high, wide, n)
+
+    if k < steps:
+        return sampled(tokens, even(k, k), sampler)
+    sizes = [*cells]
+    at = max(at for at, n in enumerate(sizes) if n * steps <= k)
+    shares = torch.full((steps,), sizes[at])
+    if left := k - int(shares.sum()):
+        finer = sampled(tokens, torch.full((steps,), sizes[at + 1]), sampler)
+        gain = _gain(finer.apply(tokens.features), cells[sizes[at]], cells[sizes[at + 1]])
+        order = gain.argsort(descending=True, stable=True).cpu()
+        better, rest = divmod(left, sizes[at + 1] - sizes[at])
+        shares[order[:better]] = sizes[at + 1]
+        shares[order[better]] += rest
+    return sampled(tokens, shares, sampler)
+
+
+def _gain(x: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+    """What each frame gains by finer cells: the squares of what their means ``x`` differ."""
+    size = torch.bincount(fine.flatten())
+    parent = torch.empty_like(size)
+    parent[fine.flatten()] = coarse.flatten()
+    share = torch.zeros(int(coarse.max()) + 1, len(size))
+    share[parent, torch.arange(len(size))] = size.float()
+    share = (share / share.sum(1, keepdim=True)).to(x.device)
+    size, parent = size.to(x.device), parent.to(x.device)
+    x = x.view(-1, len(size), x.shape[1])
+    return torch.cat(
+        [
+            ((some - (share @ some)[:, parent]).square().sum(2) * size).sum(1)
+            for some in torch.split(x, max(1, _AT_ONCE // x[0].numel()))
+        ]
+    )

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from videopipe.allocate import allocate
 from videopipe.compress.bipartite import merge
+from videopipe.compress.grouped import merged
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.resample import (
-    Sampling,
+    Sampler,
     adaptive,
-    average,
     bilinear,
     cut,
     even_sampling,
     grid_sampling,
     rows_for,
+    sampled,
 )
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
@@ -45,7 +46,7 @@ class QuotaTokens:
     needs: ClassVar[frozenset[str]] = frozenset({"relevance"})
     kind: ClassVar[Kind] = "pool"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "shares by largest remainder"
+    exact: ClassVar[str] = "largest remainders"
     paper: ClassVar[str] = "arXiv 2503.08689"
     assigner: str = "bilinear"
     power: float = 2.0
@@ -79,63 +80,14 @@ class QuotaTokens:
 
     def assign(self, tokens: VisualTokens, counts: Tensor) -> TokenMap:
         """The map that leaves ``counts`` ``[T]`` tokens of each frame, ``h * w`` at most."""
-        last = counts.cumsum(0)
-        by_count = [
-            (n, (counts == n).nonzero().squeeze(1))
-            for n in torch.unique(counts).tolist()
-            if n  # a frame without tokens is in no row
-        ]
         if self.assigner in _SAMPLERS:
-            return _sampled(tokens, last, by_count, _SAMPLERS[self.assigner])
-        return _merged(tokens, last, by_count, _MERGERS[self.assigner])
-
-
-_Frames = list[tuple[int, Tensor]]  # a number of tokens and the frames that get as many
-
-
-def _sampled(
-    tokens: VisualTokens,
-    last: Tensor,
-    by_count: _Frames,
-    sampler: Callable[[int, int, int], Sampling],
-) -> TokenMap:
-    """Each frame to its tokens, which end before row ``last``."""
-    _, high, wide = tokens.grid
-    host = torch.empty(int(last[-1]), dtype=torch.int64)
-    parts = []
-    for n, frames in by_count:
-        one = sampler(high, wide, n)
-        token, row = frames[:, None] * (high * wide), (last[frames] - n)[:, None]
-        host[(row + torch.arange(n)).flatten()] = (token + one.host).flatten()
-        weight = one.weight.expand(len(frames), -1)
-        parts.append(((token + one.src).flatten(), (row + one.dst).flatten(), weight.flatten()))
-    device = tokens.x.device
-    src, dst, weight = (torch.cat(part).to(device) for part in zip(*parts, strict=True))
-    host = host.to(device)
-    pos = torch.zeros(len(host), 3, dtype=torch.float64, device=device)
-    pos.index_add_(0, dst, tokens.pos[src].double() * weight[:, None].double())
-    pos[:, 0] = tokens.pos[host, 0].double()  # weights sum to 1 only nearly
-    return TokenMap(src, dst, weight, pos.float().unsqueeze(1), host, len(tokens))
-
-
-def _merged(
-    tokens: VisualTokens,
-    last: Tensor,
-    by_count: _Frames,
-    merger: Callable[[Tensor, int], tuple[Tensor, Tensor]],
-) -> TokenMap:
-    steps, high, wide = tokens.grid
-    device = tokens.x.device
-    x = tokens.x.reshape(steps, high, wide, -1)
-    cell = torch.full((steps, high * wide), -1, device=device)
-    weight = torch.zeros(steps, high * wide, device=device)
-    for n, frames in by_count:
-        some = frames.to(device)
-        group, part = merger(x[some], n)
-        cell[some] = (last[frames] - n).to(device)[:, None] + group
-        weight[some] = part
-    src = (cell.flatten() >= 0).nonzero().squeeze(1)
-    return average(cell.flatten()[src], int(last[-1]), tokens, src, weight.flatten()[src])
+            return sampled(tokens, counts, _SAMPLERS[self.assigner])
+        grid = tokens.grid[1:]
+        return merged(
+            tokens,
+            counts,
+            lambda x, n: _MERGERS[self.assigner](x.reshape(len(x), *grid, -1), n),
+        )
 
 
 def _tome(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -168,7 +120,7 @@ def _tome_axes(x: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 
 # A frame [high, wide] to n tokens, whatever they say.
-_SAMPLERS: dict[str, Callable[[int, int, int], Sampling]] = {
+_SAMPLERS: dict[str, Sampler] = {
     "bilinear": lambda high, wide, n: grid_sampling(high, wide, n, bilinear),
     "adaptive": lambda high, wide, n: grid_sampling(high, wide, n, adaptive),
     "linspace": lambda high, wide, n: even_sampling(high * wide, n),

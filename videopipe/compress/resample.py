@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
-from math import isqrt
 from typing import NamedTuple
 
 import torch
@@ -18,13 +18,18 @@ Axis = Callable[[int, int], Tensor]  # (size, n) to weights [n, size], rows sum 
 class Sampling(NamedTuple):
     """Entries ``(src, dst, weight)`` from the places of one frame to ``len(host)`` tokens.
 
-    ``host`` is the place that each token is nearest to, ascending, each once.
+    ``host`` is the place that each token is nearest to, ascending, each once; ``at`` float64
+    ``[n, 2]`` the row and column that it stands at; None for those of its host.
     """
 
     src: Tensor
     dst: Tensor
     weight: Tensor
     host: Tensor
+    at: Tensor | None = None
+
+
+Sampler = Callable[[int, int, int], Sampling]  # a frame (high, wide) to n tokens
 
 
 def cut(length: int, parts: int) -> list[slice]:
@@ -39,7 +44,7 @@ def rows_for(high: int, wide: int, n: int) -> int:
     Of a square frame these are the rows of QuoTA's grids: ``s`` for ``s²`` cells, ``s + 1`` from
     ``s² + s`` on. No row needs more than ``wide`` cells.
     """
-    rows = (1 + isqrt(1 + 4 * (n * high // wide))) // 2
+    rows = (1 + math.isqrt(1 + 4 * (n * high // wide))) // 2
     return max(min(rows, high, n), -(-n // wide))
 
 
@@ -57,19 +62,40 @@ def adaptive(size: int, n: int) -> Tensor:
     return inside / inside.sum(1, keepdim=True)
 
 
-def grid_sampling(high: int, wide: int, n: int, axis: Axis) -> Sampling:
+def lowpass(size: int, n: int) -> Tensor:
+    """Weights ``[n, size]`` that keep the ``n`` lowest frequencies of the cosine transform.
+
+    The transform back is scaled by ``sqrt(n / size)`` more than the orthonormal one: a constant
+    stays what it is.
+    """
+    if n == size:
+        return torch.eye(size)
+    back, there = _cosines(n, n), _cosines(size, n)
+    weights = back.T @ there * math.sqrt(n / size)
+    return weights.where(weights.abs() > 1e-9, torch.zeros_like(weights)).float()
+
+
+def _cosines(size: int, n: int) -> Tensor:
+    """The first ``n`` rows of the orthonormal cosine transform (DCT-II) of ``size`` values."""
+    row = torch.arange(n, dtype=torch.float64)[:, None]
+    angle = (torch.arange(size, dtype=torch.float64) + 0.5) * row * (math.pi / size)
+    return angle.cos() * torch.where(row == 0, 1 / size, 2 / size).sqrt()
+
+
+def grid_sampling(high: int, wide: int, n: int, axis: Axis, rows: int = 0) -> Sampling:
     """Resize a frame ``[high, wide]`` along both axes to exactly ``n`` tokens.
 
-    They stand in :func:`rows_for` rows; where these do not divide ``n``, some rows have one column
-    more than others.
+    They stand in ``rows``, :func:`rows_for` if 0; where these do not divide ``n``, some rows have
+    one column more than others.
     """
-    rows = rows_for(high, wide, n)
+    rows = rows or rows_for(high, wide, n)
     bands = cut(n, rows)
     first = torch.tensor([band.start for band in bands])
     columns = torch.tensor([band.stop - band.start for band in bands])
     down = axis(high, rows)
     parts = []
     host = torch.empty(n, dtype=torch.int64)
+    at = torch.empty(n, 2, dtype=torch.float64)
     for count in torch.unique(columns).tolist():
         mine = columns == count
         across = axis(wide, count)
@@ -83,10 +109,14 @@ def grid_sampling(high: int, wide: int, n: int, axis: Axis) -> Sampling:
             )
         )
         row = mine.nonzero()
-        middle = (2 * torch.arange(count) + 1) * wide // (2 * count)
-        host[first[row] + torch.arange(count)] = (2 * row + 1) * high // (2 * rows) * wide + middle
+        token = first[row] + torch.arange(count)
+        # Twice the centre of each token's stretch of the frame, and half a place.
+        y, x = (2 * row + 1) * high, (2 * torch.arange(count) + 1) * wide
+        host[token] = y // (2 * rows) * wide + x // (2 * count)
+        at[token, 0] = y.double() / (2 * rows) - 0.5
+        at[token, 1] = x.double() / (2 * count) - 0.5
     src, dst, weight = (torch.cat(part) for part in zip(*parts, strict=True))
-    return Sampling(src, dst, weight, host)
+    return Sampling(src, dst, weight, host, at)
 
 
 def even_sampling(places: int, n: int) -> Sampling:
@@ -94,6 +124,78 @@ def even_sampling(places: int, n: int) -> Sampling:
     steps = torch.arange(n)
     kept = steps * (places - 1) // max(n - 1, 1)
     return Sampling(kept, steps, torch.ones(n), kept)
+
+
+def cell_sampling(high: int, wide: int, n: int, rows: int = 0) -> Sampling:
+    """A frame cut into ``n`` cells: ``rows`` bands, each cut into as many as make ``n`` in all."""
+    rows = rows or rows_for(high, wide, n)
+    cell = torch.empty(high, wide, dtype=torch.int64)
+    first = 0
+    for band, share in zip(cut(high, rows), cut(n, rows), strict=True):
+        for number, columns in enumerate(cut(wide, share.stop - share.start)):
+            cell[band, columns] = first + number
+        first = share.stop
+    return means(cell)
+
+
+def means(cell: Tensor) -> Sampling:
+    """The mean of each cell of a frame, of which ``cell`` ``[high, wide]`` are the numbers."""
+    dst = cell.flatten()
+    size = torch.bincount(dst)
+    nearest, at = _middles(_places(*cell.shape), dst, size)
+    return Sampling(torch.arange(len(dst)), dst, (1 / size.float())[dst], nearest, at)
+
+
+def _places(high: int, wide: int) -> Tensor:
+    """Row and column of each place of a frame, float64 ``[high * wide, 2]``."""
+    sides = (torch.arange(side, dtype=torch.float64) for side in (high, wide))
+    return torch.cartesian_prod(*sides)
+
+
+def _middles(places: Tensor, cell: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of ``places`` ``[E, d]`` is nearest to the mean of each cell, the first; the means."""
+    centre = places.new_zeros(len(size), places.shape[1]).index_add_(0, cell, places)
+    centre /= size[:, None]
+    apart = (places - centre[cell]).square().sum(1)
+    # Sorted by distance, then stably by cell: the first of each.
+    order = apart.argsort(stable=True)
+    order = order[cell[order].argsort(stable=True)]
+    return order[size.cumsum(0) - size], centre
+
+
+def sampled(tokens: VisualTokens, shares: Tensor, sampler: Sampler) -> TokenMap:
+    """The map that makes each frame of a whole grid smaller by ``sampler``.
+
+    Args:
+        shares: ``[R]`` on the CPU, how many tokens are left of each frame, of none if 0. Where
+            there are fewer than frames, neighbouring ones are averaged, in ``R`` runs as equal as
+            can be.
+    """
+    steps, high, wide = tokens.grid
+    ends = torch.arange(len(shares) + 1) * steps // len(shares)
+    start, length = ends[:-1], ends.diff()
+    row = shares.cumsum(0) - shares
+    host = torch.empty(int(shares.sum()), dtype=torch.int64)
+    pos = torch.empty(len(host), 3, dtype=torch.float64)
+    parts = []
+    # Runs that are alike have one pattern.
+    for n, frames in torch.unique(torch.stack([shares, length], 1), dim=0).tolist():
+        if not n:
+            continue
+        one = sampler(high, wide, n)
+        mine = ((shares == n) & (length == frames)).nonzero()  # [R', 1]
+        rows = row[mine] + torch.arange(n)
+        host[rows] = (start[mine] + (frames - 1) // 2) * high * wide + one.host
+        pos[rows, 0] = start[mine].double() + (frames - 1) / 2
+        pos[rows, 1:] = _places(high, wide)[one.host] if one.at is None else one.at
+        frame = start[mine] + torch.arange(frames)
+        src = frame[..., None] * high * wide + one.src  # [R', frames, E]
+        dst = (row[mine] + one.dst)[:, None].expand_as(src)
+        weight = (one.weight / frames).expand(src.shape)
+        parts.append((src.flatten(), dst.flatten(), weight.flatten()))
+    device = tokens.x.device
+    src, dst, weight = (torch.cat(part).to(device) for part in zip(*parts, strict=True))
+    return TokenMap(src, dst, weight, pos.float()[:, None].to(device), host.to(device), len(tokens))
 
 
 def average(
@@ -116,13 +218,8 @@ def average(
     if src is None:
         src = torch.arange(len(cell), device=cell.device)
     # In float64: a sum of many places must be exact for rows of one time to be in order.
-    places = tokens.pos[src].double()
-    centre = places.new_zeros(k, 3).index_add_(0, cell, places) / size[:, None]
-    apart = (places - centre[cell]).square().sum(1)
-    # The nearest of each cell: sorted by distance, then stably by cell, the first of each.
-    order = apart.argsort(stable=True)
-    order = order[cell[order].argsort(stable=True)]
-    nearest = src[order[size.cumsum(0) - size]]
+    nearest, centre = _middles(tokens.pos[src].double(), cell, size)
+    nearest = src[nearest]
     host, rank = nearest.sort()
     place = torch.empty_like(rank)
     place[rank] = torch.arange(k, device=rank.device)
