@@ -3,9 +3,14 @@ than torch, and knows no model."""
 
 from videopipe.compress import (  # each makes its methods known by their names
     auto,
+    dpc_knn,
+    fourier,
     none,
     pool,
+    ppllava,
+    progressive,
     quota,
+    tome,
     uniform,
     vidcom2,
 )
@@ -22,12 +27,17 @@ __all__ = [
     "auto",
     "compose",
     "compress",
+    "dpc_knn",
+    "fourier",
     "method",
     "methods",
     "none",
     "pool",
+    "ppllava",
+    "progressive",
     "quota",
     "register",
+    "tome",
     "uniform",
     "vidcom2",
 ]
