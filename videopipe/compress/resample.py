@@ -142,25 +142,19 @@ def means(cell: Tensor) -> Sampling:
     """The mean of each cell of a frame, of which ``cell`` ``[high, wide]`` are the numbers."""
     dst = cell.flatten()
     size = torch.bincount(dst)
-    nearest, at = _middles(_places(*cell.shape), dst, size)
-    return Sampling(torch.arange(len(dst)), dst, (1 / size.float())[dst], nearest, at)
+    places = _places(*cell.shape)
+    centre = places.new_zeros(len(size), 2).index_add_(0, dst, places) / size[:, None]
+    # The place nearest to the centre, the first: sorted by distance, then stably by cell.
+    order = (places - centre[dst]).square().sum(1).argsort(stable=True)
+    order = order[dst[order].argsort(stable=True)]
+    nearest = order[size.cumsum(0) - size]
+    return Sampling(torch.arange(len(dst)), dst, (1 / size.float())[dst], nearest, centre)
 
 
 def _places(high: int, wide: int) -> Tensor:
     """Row and column of each place of a frame, float64 ``[high * wide, 2]``."""
     sides = (torch.arange(side, dtype=torch.float64) for side in (high, wide))
     return torch.cartesian_prod(*sides)
-
-
-def _middles(places: Tensor, cell: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Which of ``places`` ``[E, d]`` is nearest to the mean of each cell, the first; the means."""
-    centre = places.new_zeros(len(size), places.shape[1]).index_add_(0, cell, places)
-    centre /= size[:, None]
-    apart = (places - centre[cell]).square().sum(1)
-    # Sorted by distance, then stably by cell: the first of each.
-    order = apart.argsort(stable=True)
-    order = order[cell[order].argsort(stable=True)]
-    return order[size.cumsum(0) - size], centre
 
 
 def sampled(tokens: VisualTokens, shares: Tensor, sampler: Sampler) -> TokenMap:
@@ -196,38 +190,3 @@ def sampled(tokens: VisualTokens, shares: Tensor, sampler: Sampler) -> TokenMap:
     device = tokens.x.device
     src, dst, weight = (torch.cat(part).to(device) for part in zip(*parts, strict=True))
     return TokenMap(src, dst, weight, pos.float()[:, None].to(device), host.to(device), len(tokens))
-
-
-def average(
-    cell: Tensor,
-    k: int,
-    tokens: VisualTokens,
-    src: Tensor | None = None,
-    weight: Tensor | None = None,
-) -> TokenMap:
-    """The map that takes the mean of the tokens of each of ``k`` cells.
-
-    The position of a row is the mean of its tokens', its host the token nearest to that.
-
-    Args:
-        cell: ``[E]``, the cell of each token, 0 to ``k - 1``; each has one at least.
-        src: ``[E]``, the tokens that have one, ascending; None for all.
-        weight: ``[E]``, summing to 1 in each cell; None for equal ones.
-    """
-    size = torch.bincount(cell, minlength=k)
-    if src is None:
-        src = torch.arange(len(cell), device=cell.device)
-    # In float64: a sum of many places must be exact for rows of one time to be in order.
-    nearest, centre = _middles(tokens.pos[src].double(), cell, size)
-    nearest = src[nearest]
-    host, rank = nearest.sort()
-    place = torch.empty_like(rank)
-    place[rank] = torch.arange(k, device=rank.device)
-    return TokenMap(
-        src=src,
-        dst=place[cell],
-        weight=(1 / size.float())[cell] if weight is None else weight,
-        pos=centre[rank].float().unsqueeze(1),
-        host=host,
-        tokens_in=len(tokens),
-    )
