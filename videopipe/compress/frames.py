@@ -77,3 +77,11 @@ def top(scores: Tensor, frames: Frames, shares: Tensor) -> Tensor:
     order = frames.values(scores.float()).argsort(dim=1, descending=True, stable=True)
     best = torch.arange(order.shape[1], device=order.device) < shares.to(order.device)[:, None]
     return frames.index.gather(1, order)[best].sort().values
+
+
+def columns(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Where a bool ``[T, n]`` is true: the columns of each row in order, int64 ``[T, m]``, and how
+    many there are, ``[T]``. What is beyond that number are other columns."""
+    count = mask.sum(1)
+    order = (~mask).byte().argsort(dim=1, stable=True)
+    return order[:, : int(count.max())], count
