@@ -15,7 +15,7 @@ from videopipe.compress.grouped import lowest
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
-_AT_ONCE = 2**23  # features
+_AT_ONCE = 2**21  # features
 
 
 class Clusters(NamedTuple):
@@ -104,30 +104,26 @@ class PositionPreserving(DensityPeaks):
             raise ValueError(f"positions is a whole number from 1, got {self.positions}")
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
-        src, row, _ = clusters(tokens, even_shares(tokens, k), self.neighbours)
-        member = lowest(_from_mean(tokens, src, row, k), row, k)
+        src, row, centre = clusters(tokens, even_shares(tokens, k), self.neighbours)
+        mean = TokenMap.merge(tokens, row, centre, src)
+        member = lowest(_from_mean(tokens, mean), mean.dst, k)
         host, order = src[member].sort()
         rank = torch.empty_like(order)
         rank[order] = torch.arange(k, device=order.device)
-        row, member = rank[row], member[order]
+        row, member = rank[mean.dst], member[order]
         size = torch.bincount(row, minlength=k)
         chosen = _farthest(tokens.pos[src], row, member, self.positions)
         turn = torch.arange(self.positions, device=row.device) % size[:, None]
         pos = tokens.pos[src[chosen.gather(1, turn)]]
-        return TokenMap(src, row, (1 / size.float())[row], pos, host, len(tokens))
+        return TokenMap(src, row, mean.weight, pos, host, len(tokens))
 
 
-def _from_mean(tokens: VisualTokens, src: Tensor, row: Tensor, k: int) -> Tensor:
-    """How far each token ``[E]`` is from the mean of its cluster, squared."""
-    size = torch.bincount(row, minlength=k)
-    apart = []
-    mean = tokens.x.new_zeros(k, tokens.x.shape[1], dtype=torch.float32)
-    block = max(1, _AT_ONCE // tokens.x.shape[1])
-    for some, into in zip(torch.split(src, block), torch.split(row, block), strict=True):
-        mean.index_add_(0, into, tokens.x[some].float() / size[into, None])
-    for some, into in zip(torch.split(src, block), torch.split(row, block), strict=True):
-        apart.append((tokens.x[some].float() - mean[into]).square().sum(1))
-    return torch.cat(apart)
+def _from_mean(tokens: VisualTokens, mean: TokenMap) -> Tensor:
+    """How far the token of each entry ``[E]`` is from the row that it is part of, squared."""
+    rows = mean.apply(tokens.features)
+    block = max(1, _AT_ONCE // rows.shape[1])
+    parts = zip(torch.split(mean.src, block), torch.split(mean.dst, block), strict=True)
+    return torch.cat([(tokens.features[src] - rows[dst]).square().sum(1) for src, dst in parts])
 
 
 def _farthest(pos: Tensor, row: Tensor, first: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from videopipe.compress.frames import by_frame
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
-_AT_ONCE = 2**23  # features
+_AT_ONCE = 2**21  # features
 Merger = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
