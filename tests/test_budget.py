@@ -463,4 +463,5 @@ def test_the_report_of_a_plan_counts_frames_and_tokens() -> None:
         "frames": 6,
         "resolutions": [[336, 336]],
         "compressor": "pool",
+        "why": None,
     }

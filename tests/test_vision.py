@@ -267,6 +267,48 @@ def test_blocks_count_from_the_end_as_well(model: VideoMLLM) -> None:
     assert torch.equal(found[f"key:-{count}"], found["key:0"])
 
 
+def test_several_blocks_are_their_mean_as_far_as_there_are_any(model: VideoMLLM) -> None:
+    count = depth(model)
+    each = signals(model, clip(2), [f"recv:{block}" for block in range(count)])
+    found = signals(model, clip(2), ["recv:-8..-1", "recv:-8..-2", "recv:0..0"])
+    received = [each[f"recv:{block}"] for block in range(count)]
+    assert torch.allclose(found["recv:-8..-1"], torch.stack(received).mean(0), atol=1e-7)
+    assert torch.allclose(found["recv:-8..-2"], torch.stack(received[:-1]).mean(0), atol=1e-7)
+    assert torch.equal(found["recv:0..0"], received[0])
+    with pytest.raises(ConfigError, match=f"this vision tower has {count} blocks"):
+        signals(model, clip(2), ["recv:-1..-2"])
+
+
+def test_a_share_of_the_depth_is_the_last_block_of_it(model: VideoMLLM) -> None:
+    count = depth(model)
+    found = signals(model, clip(2), ["recv:50%", "recv:100%", "recv:1%"])
+    found |= signals(model, clip(2), [f"recv:{round(count / 2) - 1}", "recv:-1", "recv:0"])
+    assert torch.equal(found["recv:50%"], found[f"recv:{round(count / 2) - 1}"])
+    assert torch.equal(found["recv:100%"], found["recv:-1"])
+    assert torch.equal(found["recv:1%"], found["recv:0"])
+
+
+def test_attention_is_of_the_class_token_where_there_is_one(
+    loaded: Load, with_class: VideoMLLM
+) -> None:
+    found = signals(with_class, clip(2), ["attention:-1", "cls:-1"])
+    assert torch.equal(found["attention:-1"], found["cls:-1"])
+    qwen = loaded("qwen2_5_vl")
+    found = signals(qwen, clip(2), ["attention:-1", "recv:-1"])
+    assert torch.equal(found["attention:-1"], found["recv:-1"])
+    with pytest.raises(ConfigError, match=r"no class token, as those of Video-LLaVA .* recv:-1"):
+        signals(qwen, clip(2), ["cls:-1"])
+
+
+def test_the_metric_is_the_key_over_all_heads(model: VideoMLLM) -> None:
+    config: Any = tower_of(model.model).config
+    heads = getattr(config, "num_heads", None) or config.num_attention_heads
+    found = signals(model, clip(2), ["metric:-1", "key:-1"])
+    keys = found["key:-1"]
+    wanted = keys.view(len(keys), heads, -1).mean(1)
+    assert torch.allclose(found["metric:-1"], wanted, atol=1e-5)
+
+
 def test_tokens_without_a_place_have_no_signal(loaded: Load) -> None:
     for family, count in (("llava_onevision", 1), ("video_llava", 3)):
         model = loaded(family)
@@ -379,7 +421,7 @@ def test_a_block_that_is_not_there_is_told(model: VideoMLLM) -> None:
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in WITH_CLASS])
 def test_a_tower_without_a_class_token_says_so(loaded: Load, family: str) -> None:
-    with pytest.raises(ConfigError, match=r"'cls:-1': .* no class token; .* recv:-1"):
+    with pytest.raises(ConfigError, match=r"'cls:-1': .* no class token, as those of Video-LLaVA .* recv:-1"):
         loaded(family).encode(clip(2), needs=["cls:-1"])
 
 

@@ -222,7 +222,7 @@ def test_compressors_of_the_command_line(
 ) -> None:
     found = asked(
         videopipe, film, WHALE, "--library", library, "--model", models / "qwen3_vl",
-        "--compress", compressor, "--budget", 200, "--set", "model.max_new_tokens=4",
+        "--compressor", compressor, "--budget", 200, "--set", "model.max_new_tokens=4",
     )  # fmt: skip
     report = found["budget"]
     assert report["compressor"] == compressor
@@ -393,9 +393,9 @@ def test_time_that_is_up_is_told(
         (["--model", "openai:x", "--base-url", "ftp://a"], 2, "http"),
         (["--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1",
           "--set", "model.retries=0"], 5, "127.0.0.1:9"),
-        (["--model", "QWEN", "--compress", "magic"], 2, "magic"),
+        (["--model", "QWEN", "--compressor", "magic"], 2, "magic"),
         (["--model", "QWEN", "--base-url", "http://127.0.0.1:9"], 2, "openai:"),
-        (["--model", "LLAVA", "--budget", "8", "--compress", "none"], 2, "raise the budget"),
+        (["--model", "LLAVA", "--budget", "8", "--compressor", "none"], 2, "raise the budget"),
         (["--model", "QWEN", "--budget", "0"], 2, "budget.tokens"),
     ],
 )  # fmt: skip

@@ -184,7 +184,8 @@ class CompressConfig:
 
     method: str = _key(
         "auto",
-        "none, pool, quota, uniform; auto: none where the model takes any resolution, else pool",
+        "a name of `videopipe methods`, or several as 'evs:0.5 | divprune'; none; auto: what keeps "
+        "most for the budget and the question, none where the model takes any resolution",
     )
     ratio: float = _key(4.0, "visual tokens encoded for each that is kept", 1, 1000)
 

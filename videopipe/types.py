@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Source = Literal["caption", "subtitle", "asr", "ocr", "facts"]
+Asks = Literal["content", "space", "overview"]  # what a question is about
 SOURCES: tuple[Source, ...] = ("caption", "subtitle", "asr", "ocr", "facts")
 
 

@@ -113,7 +113,7 @@ def look(asked: Asked, parts: list[Part], budget: int, extra: str = "") -> Look:
         for run, clip in zip((run for part in parts for run in part.runs), plan.clips, strict=True)
     ]
     (reply,) = viewer.look(
-        [View(prompt, pictures, plan, relevance)],
+        [View(prompt, pictures, plan, relevance, asked.question)],
         max_new_tokens=config.model.max_new_tokens,
         time_limit_seconds=config.model.time_limit_seconds,
         on_text=asked.on_text,

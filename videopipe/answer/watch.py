@@ -37,9 +37,9 @@ from videopipe.library import Library, Video, load_embedder
 from videopipe.mllm import Reply, Viewer
 from videopipe.select import Footage, Selection, choose, group, method
 from videopipe.select.fill import evenly
-from videopipe.select.question import Asks, asks_about
+from videopipe.select.question import asks_about
 from videopipe.select.resolution import demands
-from videopipe.types import stamp
+from videopipe.types import Asks, stamp
 
 NO_ANSWER = "The model gave no answer."
 
@@ -88,6 +88,10 @@ def watch(
     embedder = load_embedder(config.embed.model)
     library.require_embedder(embedder.name)
     tell = tell or (lambda sentence: None)
+    told = config.hash()
+    if config.compress.method == "auto":
+        kind = f"auto(asks={_asks(question)})"
+        config = replace(config, compress=replace(config.compress, method=kind))
     asked = Asked(
         question, tuple(choices), library, viewer, embedder, config, tell, on_text, warnings=[]
     )
@@ -139,7 +143,7 @@ def watch(
             for one, why in zip(looks, (None, again), strict=False)
         ],
     }
-    answer = replace(answer, timings=timings, selection=report)
+    answer = replace(answer, timings=timings, selection=report, config_hash=told)
     if explain is not None:
         draw(explain, explanations(question, pool, looks, answer, selection))
     return answer

@@ -63,8 +63,9 @@ def ask(
         str | None,
         typer.Option(metavar="METHOD", help="How frames are chosen [default: auto]."),
     ] = None,
-    compress: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Token compressor [default: auto].")
+    compressor: Annotated[
+        str | None,
+        typer.Option(metavar="METHODS", help="How visual tokens become few [default: auto]."),
     ] = None,
     encoder: Encoder = None,
     second_look: Annotated[
@@ -103,7 +104,7 @@ def ask(
         budget__tokens=budget,
         select__method=select,
         select__second_look=second_look or None,
-        compress__method=compress,
+        compress__method=compressor,
         encoder__model=encoder,
     )
     from videopipe import api

@@ -41,9 +41,11 @@ def methods(
         for row in rows:
             if row["kind"] != kind:
                 continue
-            needs = ", ".join(row["needs"]) or "nothing"
+            about = [f"needs {', '.join(row['needs']) or 'nothing'}", row["paper"]]
+            if row["operation"]:
+                about = [row["operation"], about[0], f"exact by {row['exact']}", about[1]]
             print(f"  {row['name']:12} {row['summary']}")
-            print(f"  {'':12} needs {needs}{row['paper'] and '; ' + row['paper']}")
+            print(f"  {'':12} {'; '.join(filter(None, about))}")
             if name is not None:
                 print(f"\n{row['description']}\n")
                 for parameter, default in row["parameters"].items():
@@ -69,6 +71,8 @@ def _row(kind: str, name: str, method: Any) -> dict[str, Any]:
         "description": rest.strip(),
         "needs": sorted(method().needs),
         "paper": getattr(method, "paper", ""),
+        "operation": getattr(method, "kind", None),
+        "exact": getattr(method, "exact", None),
         "parameters": _parameters(method),
     }
 

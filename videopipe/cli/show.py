@@ -95,6 +95,8 @@ def _looked(result: Answer) -> None:
         f"\n{plain(result.model)}: {_frames(budget['frames'])} at {sizes}, {used} "
         f"({budget['compressor']})"
     )
+    if why := budget.get("why"):
+        print(f"{budget['compressor']}: {plain(why)}")
     chosen = result.selection or {}
     if why := "; ".join(chosen.get("why", ())):
         print(f"{chosen['method']} by {', '.join(chosen['signals'])}: {plain(why)}")

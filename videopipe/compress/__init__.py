@@ -20,6 +20,7 @@ from videopipe.compress import (  # each makes its methods known by their names
     vidcom2,
     visionzip,
     vispruner,
+    vqtoken,
 )
 from videopipe.compress.composition import Composition, compose
 from videopipe.compress.compressing import compress
@@ -54,4 +55,5 @@ __all__ = [
     "vidcom2",
     "visionzip",
     "vispruner",
+    "vqtoken",
 ]

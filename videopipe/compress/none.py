@@ -18,7 +18,7 @@ class Nothing:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "the plan fits"
+    exact: ClassVar[str] = "the plan, which fits"
     paper: ClassVar[str] = ""
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:

@@ -16,7 +16,8 @@ class Compressor(Protocol):
     ``needs`` names the signals and the context that it reads; it may depend on the parameters.
     ``kind`` is what becomes of a token that is not kept: ``prune`` drops it, ``merge`` adds it to
     one like it, ``pool`` to its neighbours. ``whole`` is whether it takes a grid with a token at
-    each place only. ``exact`` says how it meets a number exactly, ``paper`` where it was published.
+    each place only. ``exact`` says by what it meets a number exactly, ``paper`` where it was
+    published.
 
     It is called with tokens that all have a place in the grid, in order, and ``1 <= k < N``, and
     returns a map of exactly ``k`` rows.

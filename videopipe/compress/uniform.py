@@ -19,7 +19,7 @@ class Uniform:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "places at even distances"
+    exact: ClassVar[str] = "even distances"
     paper: ClassVar[str] = ""
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:

@@ -99,7 +99,8 @@ def _dct() -> NDArray[np.float32]:
     rows, columns = np.arange(_SIDE)[:, None], np.arange(_SIDE)[None]
     matrix = np.cos(np.pi * (2 * columns + 1) * rows / (2 * _SIDE)) * np.sqrt(2 / _SIDE)
     matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
+    exact: NDArray[np.float32] = matrix.astype(np.float32)
+    return exact
 
 
 _DCT = _dct()

@@ -20,7 +20,7 @@ def nearest(tokens: VisualTokens, rows: Tensor) -> Tensor:
     rows = rows.float()
     half = rows.square().sum(1) / 2
     block = max(1, _AT_ONCE // len(rows))
-    parts = [(some @ rows.T - half).argmax(1) for some in tokens.features.split(block)]
+    parts = [(some @ rows.T - half).argmax(1) for some in torch.split(tokens.features, block)]
     return torch.cat(parts)
 
 
@@ -47,5 +47,7 @@ def coverage(tokens: VisualTokens, made: TokenMap) -> float:
     mean = x.mean(0)
     rows = normalize(made.apply(x) - mean, dim=1)
     block = max(1, _AT_ONCE // len(rows))
-    best = [(normalize(some - mean, dim=1) @ rows.T).amax(1).sum() for some in x.split(block)]
+    best = [
+        (normalize(some - mean, dim=1) @ rows.T).amax(1).sum() for some in torch.split(x, block)
+    ]
     return float(torch.stack(best).sum() / len(x))

@@ -12,12 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from transformers import LogitsProcessorList
 
 from videopipe.compress import TokenMap, VisualTokens
@@ -144,6 +146,26 @@ class VideoMLLM:
             raise ValueError(f"{self.family.name} does not take frames of {asked}: {allowed}")
         with _memory(self.name), quiet():
             return self.encoder(frames.frames, frames.times, asked, needs)
+
+    @torch.inference_mode()
+    def with_question(self, tokens: VisualTokens, question: str) -> VisualTokens:
+        """``tokens`` with what compressors that go by the question read.
+
+        In the space of the language model's input, as MMTok (arXiv 2508.18264) compares them there:
+        ``text`` ``[M, D]`` are the tokens of the question, ``question`` ``[N]`` the mean cosine of
+        a visual token with these. The space aligns the two only loosely.
+        """
+        ids = self.tokenizer(question, add_special_tokens=False)["input_ids"]
+        embed = cast(Any, self.model).get_input_embeddings()
+        text = embed(torch.tensor(ids, dtype=torch.long, device=self.model.device)).float()
+        text = text.to(tokens.x.device)
+        mean = functional.normalize(text, dim=-1).mean(0)
+        fits = functional.normalize(tokens.x.float(), dim=-1) @ mean
+        return replace(
+            tokens,
+            signals={**tokens.signals, "question": fits},
+            context={**tokens.context, "text": text},
+        )
 
     def inputs(
         self,

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from videopipe.allocate import allocate
+from videopipe.compress.auto import automatic
 from videopipe.errors import ConfigError, ModelError
 from videopipe.mllm.pixels import Packing
 from videopipe.select.resolution import FEWEST, Footage, Sized, fit, spread
@@ -39,11 +40,15 @@ class ClipPlan:
 
 @dataclass(frozen=True, slots=True)
 class BudgetPlan:
-    """The plan of a whole prompt: ``budget`` tokens, made by compressor ``method``."""
+    """The plan of a whole prompt: ``budget`` tokens, made by compressor ``method``.
+
+    ``why`` is the reason of ``auto`` for it, else empty.
+    """
 
     budget: int
     method: str
     clips: tuple[ClipPlan, ...]
+    why: str = ""
 
     @property
     def encoded(self) -> int:
@@ -67,6 +72,7 @@ class BudgetPlan:
             "frames": self.frames,
             "resolutions": [list(size) for size in sizes],
             "compressor": self.method,
+            "why": self.why or None,
         }
 
 
@@ -83,8 +89,7 @@ def plan(
     """Plan ``footage`` into ``budget`` visual tokens.
 
     Args:
-        method: a compressor's name; ``auto`` is ``none`` where any resolution is taken, else
-            ``pool``.
+        method: a composition of compressors; ``auto`` is ``none`` where any resolution is taken.
         ratio: tokens that may be encoded for each that is kept, with a compressor.
         longest: positions of the model's sequence, where each token that is encoded takes one even
             if it is not kept; None where it does not.
@@ -92,10 +97,12 @@ def plan(
             planned, even if it is less than the budget.
 
     Raises:
-        ConfigError: not even one frame fits.
+        ConfigError: not even one frame fits, or no such compressor.
     """
-    if method == "auto":
-        method = "none" if packing.family.any_size else "pool"
+    auto = automatic(method)
+    why = ""
+    if auto and packing.family.any_size:
+        method, why = "none", "the frames are decoded as large as the budget pays"
     one = packing.tokens(1, *packing.size)
     # What a compressor is given is as much as is kept, if a last frame makes it so.
     room = budget if method == "none" else max(int(budget * ratio), budget - 1 + one)
@@ -120,7 +127,10 @@ def plan(
         ClipPlan(sized.frames, sized.sizes, sized.tokens, count)
         for sized, count in zip(fitted, kept, strict=True)
     )
-    return BudgetPlan(budget, method, tuple(clips))
+    if auto and not why:
+        steps = sum(-(-len(sized.frames) // packing.step) for sized in fitted)
+        method, why = auto.choice(sum(encoded), sum(kept), steps)
+    return BudgetPlan(budget, method, tuple(clips), why)
 
 
 def most_frames(

@@ -15,8 +15,10 @@ from transformers.vision_utils import get_vision_window_index
 
 from videopipe.compress import VisualTokens
 from videopipe.mllm.pixels import Packing
+from videopipe.mllm.projector import SIGNALS, Probe
 from videopipe.mllm.vision import Capture, tower_of
 
+_VECTORS = ("key", "metric", "pre")
 _PATCHES_AT_ONCE = 16_384  # of the tower; bounds its memory, whatever the number of frames
 
 
@@ -44,17 +46,18 @@ class Encoder:
         packing = self.packing
         step = packing.step
         several = step * max(1, _PATCHES_AT_ONCE // self._patches_per_step(size))
-        capture = Capture(self.tower, needs)
+        capture = Capture(self.tower, [need for need in needs if need not in SIGNALS])
+        probe = Probe(self.model, needs)
         parts: list[list[Tensor]] = []
         seen: list[dict[str, Tensor]] = []
         for start in range(0, len(frames), several):
             pixels = packing.pack(frames[start : start + several], size)
-            with capture.running():
+            with capture.running(), probe.running():
                 levels = self._features(pixels)
             if packing.family.extra == "newline" and start + several < len(frames):
                 levels = [level[:-1] for level in levels]  # a clip has one, at its end
             parts.append(levels)
-            seen.append(self._by_token(capture.take(), pixels))
+            seen.append(self._by_token(capture.take() | probe.take(), pixels))
         grid = packing.grid(len(frames), *size)
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         pos = self._positions(grid).to(levels[0].device)
@@ -96,20 +99,25 @@ class Encoder:
         if packing.family.any_size:
             grid, merge = pixels["video_grid_thw"], packing.merge**2
             order = self._order(grid)
-            cells = {
-                name: value.reshape(-1, merge, *value.shape[1:]).float().mean(1)
-                for name, value in seen.items()
-            }
-            return {name: value[order] for name, value in cells.items()}
+            cells = {}
+            for name, value in seen.items():
+                parts = 1 if name in SIGNALS else merge  # a projector is given whole tokens
+                value = value.reshape(len(order), parts, *_own(name, value)).float()
+                cells[name] = value.mean(1)[order]
+            return cells
         high, wide = (side // packing.patch for side in packing.size)
+        frames = next(iter(pixels.values())).shape[-4]
+        _, rows, columns = packing.grid(frames, *packing.size)
         out = {}
         for name, value in seen.items():
-            frames = len(value) // (high * wide)
-            value = value.reshape(frames, -1, *value.shape[1:])[:, -high * wide :]
-            flat = value.reshape(frames, high, wide, -1).permute(0, 3, 1, 2).float()
-            _, rows, columns = packing.grid(frames, *packing.size)
-            pooled = functional.adaptive_avg_pool2d(flat, (rows, columns)).permute(0, 2, 3, 1)
-            out[name] = pooled.reshape(-1, *value.shape[2:])
+            own = _own(name, value)
+            value = value.reshape(frames, -1, *own)
+            # What the projector is given may be pooled already.
+            pooled = name in SIGNALS and value.shape[1] < high * wide
+            across, down = (columns, rows) if pooled else (wide, high)
+            flat = value[:, -down * across :].reshape(frames, down, across, -1)
+            flat = functional.adaptive_avg_pool2d(flat.permute(0, 3, 1, 2).float(), (rows, columns))
+            out[name] = flat.permute(0, 2, 3, 1).reshape(-1, *own)
         return out
 
     def _order(self, grid: Tensor) -> Tensor:
@@ -133,6 +141,11 @@ class Encoder:
             heads[:, 0, 0] = torch.arange(float(steps))
             return torch.cat([heads, pos.view(steps, -1, 3)], 1).flatten(0, 1)
         return pos
+
+
+def _own(name: str, value: Tensor) -> tuple[int, ...]:
+    """The shape of what one token has of a signal."""
+    return tuple(value.shape[-1:]) if name.partition(":")[0] in _VECTORS else ()
 
 
 def _rows(level: object) -> Tensor:

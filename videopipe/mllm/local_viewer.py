@@ -20,7 +20,9 @@ from videopipe.mllm.view import OnText, View, batch_of
 from videopipe.select.resolution import Footage
 from videopipe.types import FrameSet
 
-RELEVANCE = "relevance"  # the signal of a compressor that the question gives, not the tower
+RELEVANCE = "relevance"
+# The signals of a compressor that the question gives, not the tower.
+ASKED = frozenset({RELEVANCE, "question", "text"})
 _LEAST_TEXT = 512  # tokens of text and answer
 _AT_ONCE = 8  # views that are scored together
 _LATE = 35999.9  # seconds; a time as long in writing as they get
@@ -38,8 +40,6 @@ class LocalViewer:
     def plan(
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
     ) -> BudgetPlan:
-        if compressor != "auto":
-            compose(compressor)
         packing, longest = self.model.packing, self.model.longest
         if longest is None or self.model.family.rope != "1d":
             return plan(packing, footage, budget, compressor, ratio)
@@ -198,10 +198,12 @@ class LocalViewer:
         """The tokens of each stretch and their maps; ``spent`` raises when time is up."""
         view = scene.view
         needs = compose(view.plan.method).needs
-        if RELEVANCE in needs and len(view.relevance) != len(view.clips):
+        asked = needs & ASKED
+        scored = len(view.relevance) == len(view.clips)
+        if asked and not (view.question if asked - {RELEVANCE} else scored):
             raise ConfigError(
-                f"The compressor '{view.plan.method}' shares tokens out by how well frames fit a "
-                "question; here there is none: take another (compress.method)."
+                f"The compressor '{view.plan.method}' goes by how well frames fit a question; "
+                "here there is none: take another (compress.method)."
             )
         clips: list[VisualTokens] = []
         maps: list[TokenMap | None] = []
@@ -209,11 +211,13 @@ class LocalViewer:
         for stretch in scene.stretches:
             spent()
             frames = batch_of(view.clips[stretch.clip], stretch.run)
-            tokens = self.model.encode(frames, size=stretch.size, needs=sorted(needs - {RELEVANCE}))
+            tokens = self.model.encode(frames, size=stretch.size, needs=sorted(needs - ASKED))
             rows = None
             if stretch.kept < len(tokens) == sum(stretch.shot.counts):
                 if RELEVANCE in needs:
                     tokens = self._with_relevance(tokens, view.relevance[stretch.clip][stretch.run])
+                if asked - {RELEVANCE}:
+                    tokens = self.model.with_question(tokens, view.question)
                 rows = compress(view.plan.method, tokens, stretch.kept)
             used[stretch.clip] += len(tokens if rows is None else rows)
             clips.append(tokens)

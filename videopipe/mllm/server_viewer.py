@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from videopipe.compress.auto import automatic
 from videopipe.errors import ConfigError, VideopipeError
 from videopipe.mllm.budget import BudgetPlan, ClipPlan, most_frames, plan
 from videopipe.mllm.families import FAMILIES
@@ -32,7 +33,7 @@ class ServerViewer:
     def plan(
         self, footage: Sequence[Footage], budget: int, compressor: str, ratio: float
     ) -> BudgetPlan:
-        if compressor not in ("auto", "none"):
+        if compressor != "none" and not automatic(compressor):
             raise ConfigError(
                 f"Visual tokens are made by the server: '{compressor}' cannot compress them; "
                 "leave compress.method at auto."

@@ -25,13 +25,14 @@ class View:
     """One prompt: texts, and by its number each clip where its frames stand.
 
     ``clips`` hold the frames that ``plan`` asked for, in its order, ``relevance`` how well each
-    fits the question, 0-1, where there is one.
+    fits the ``question``, 0-1, where there is one.
     """
 
     parts: Sequence[str | int]
     clips: Sequence[FrameSet]
     plan: BudgetPlan
     relevance: Sequence[NDArray[np.float64]] = ()
+    question: str = ""
 
 
 class Viewer(Protocol):

@@ -2,8 +2,10 @@
 
 What is asked for by name: ``recv:B``, the attention that each token receives in block ``B`` of the
 tower, mean over queries and heads, from its own frame (or, in the windowed blocks of Qwen2.5-VL,
-its own window); ``cls:B``, the attention the class token pays
-it; ``key:B``, its key, heads concatenated. Blocks count from 0, or from the end if negative.
+its own window); ``cls:B``, the attention the class token pays it; ``attention:B``, the one where
+the tower has a class token, else the other; ``key:B``, its key, heads concatenated; ``metric:B``,
+its key, mean over heads. Blocks count from 0, or from the end if negative; ``50%`` is the last
+block of the first half, ``-8..-2`` the mean over these blocks, as far as the tower has them.
 Attention is computed from queries and keys in a hook, one head group of one frame at a time.
 """
 
@@ -22,7 +24,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from videopipe.errors import ConfigError
 
-_SIGNAL = re.compile(r"(recv|cls|key):(-?\d+)")
+_SIGNAL = re.compile(r"(recv|cls|attention|key|metric):(-?\d+%?)(?:\.\.(-?\d+%?))?")
 _NAME = "videopipe_capture"
 _AT_ONCE = 2**24  # attention weights held at a time
 
@@ -46,27 +48,28 @@ class Capture:
             name.endswith(("class_embedding", "cls_token")) for name, _ in tower.named_parameters()
         )
         self.wanted: dict[int, list[tuple[str, str]]] = {}
-        for need in sorted(needs):
+        for need in sorted(set(needs)):
             match = _SIGNAL.fullmatch(need)
             if not match:
                 raise ConfigError(
-                    f"A vision tower gives no signal '{need}'; it gives recv:B, cls:B and key:B "
-                    f"of a block B."
+                    f"A vision tower gives no signal '{need}'; it gives recv:B, cls:B, "
+                    "attention:B, key:B and metric:B of a block B."
                 )
-            if match[1] == "cls" and not has_class:
+            kind = match[1]
+            if kind == "attention":
+                kind = "cls" if has_class else "recv"
+            if kind == "cls" and not has_class:
                 raise ConfigError(
-                    f"'{need}': this vision tower has no class token; take the attention "
-                    f"received, recv:{match[2]}."
+                    f"'{need}': this vision tower has no class token, as those of Video-LLaVA and "
+                    f"LLaVA-NeXT-Video have; take recv:{need.partition(':')[2]}, the attention "
+                    "received."
                 )
-            number = int(match[2])
-            block = number + len(blocks) if number < 0 else number
-            if not 0 <= block < len(blocks):
-                raise ConfigError(f"'{need}': this vision tower has {len(blocks)} blocks.")
-            self.wanted.setdefault(block, []).append((match[1], need))
+            for block in _numbers(need, match[2], match[3], len(blocks)):
+                self.wanted.setdefault(block, []).append((kind, need))
         self.place = {
             id(module): number for number in self.wanted for module in blocks[number].modules()
         }
-        self.found: dict[str, list[Tensor]] = {}
+        self.found: dict[str, dict[int, list[Tensor]]] = {}
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -86,20 +89,23 @@ class Capture:
 
     def look(self, module: nn.Module, query: Tensor, key: Tensor, scale: Any) -> None:
         """Note what is wanted of the block that ``module`` belongs to."""
-        self._look(self.wanted[self.place[id(module)]], query, key, scale)
+        self._look(self.place[id(module)], query, key, scale)
 
-    def _look(self, kinds: list[tuple[str, str]], query: Tensor, key: Tensor, scale: Any) -> None:
+    def _look(self, block: int, query: Tensor, key: Tensor, scale: Any) -> None:
         """``query`` and ``key`` are ``[frames, heads, n, d]``, rotated as the block uses them."""
         scale = key.shape[-1] ** -0.5 if scale is None else scale
-        for kind, name in kinds:
+        for kind, name in self.wanted[block]:
             if kind == "key":
                 seen = key.transpose(1, 2).flatten(2)
+            elif kind == "metric":
+                seen = key.float().mean(1)
             elif kind == "cls":
                 weights = (query[:, :, :1].float() @ key.float().transpose(2, 3)) * scale
                 seen = weights.softmax(-1).mean(1).squeeze(1)
             else:
                 seen = _received(query, key, scale)
-            self.found.setdefault(name, []).append(seen.flatten(0, 1).cpu())
+            parts = self.found.setdefault(name, {}).setdefault(block, [])
+            parts.append(seen.flatten(0, 1).cpu())
 
     def take(self) -> dict[str, Tensor]:
         """What was seen since the last call, by name, in the tower's order.
@@ -107,7 +113,11 @@ class Capture:
         ``[patches]`` or ``[patches, d]``; a class token comes first of its frame.
         """
         found, self.found = self.found, {}
-        return {name: torch.cat(parts) for name, parts in found.items()}
+        out = {}
+        for name, blocks in found.items():
+            seen = [torch.cat(parts) for parts in blocks.values()]
+            out[name] = seen[0] if len(seen) == 1 else torch.stack(seen).float().mean(0)
+        return out
 
 
 # Attention is registered for the process, so one function serves the towers of all threads: by the
@@ -126,6 +136,27 @@ def _attend(
 
 AttentionInterface.register(_NAME, _attend)
 AttentionMaskInterface.register(_NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+
+
+def _numbers(need: str, first: str, last: str | None, count: int) -> range:
+    """The blocks, of ``count``, that a signal is about.
+
+    Raises:
+        ConfigError: there is none of them.
+    """
+
+    def number(text: str) -> int:
+        if text.endswith("%"):
+            return max(1, round(int(text[:-1]) * count / 100)) - 1
+        return int(text) + count if text.startswith("-") else int(text)
+
+    start = number(first)
+    end = start if last is None else min(number(last), count - 1)
+    if last is not None:
+        start = max(start, 0)
+    if not 0 <= start <= end < count:
+        raise ConfigError(f"'{need}': this vision tower has {count} blocks.")
+    return range(start, end + 1)
 
 
 def _received(query: Tensor, key: Tensor, scale: float) -> Tensor:

@@ -12,9 +12,10 @@ from videopipe.select.candidates import Candidates, Floats, Indices
 from videopipe.select.fill import evenly, fill
 from videopipe.select.landmarks import Landmarks
 from videopipe.select.method import register
-from videopipe.select.question import Asks, asks_about
+from videopipe.select.question import asks_about
 from videopipe.select.selection import Picks
 from videopipe.select.space_aware import cover
+from videopipe.types import Asks
 
 _SURE = 4.5  # deviations above the usual from which a frame is no chance
 _LIKELY = 2.0  # and from which it may be the edge of something

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-Asks = Literal["content", "space", "overview"]
+from videopipe.types import Asks
 
 _FILM = r"(?:video|film|movie|clip|footage|recording|lecture|talk|walk|tour|story|episode)"
 _BESIDE = (
