@@ -1,0 +1,110 @@
+"""ToDRE, first stage: tokens that are as different as can be from all chosen ones together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videopipe.compress.directions import ALIKE, filled, unit_rows
+from videopipe.compress.max_min import max_min
+from videopipe.compress.registry import Kind, register
+from videopipe.compress.tokens import TokenMap, VisualTokens
+
+_ATTENTION = "attention:-2"
+_ROWS = 64  # of likenesses to all tokens, computed together
+_HELD = 2**24  # likenesses
+
+
+@register("todre")
+@dataclass(frozen=True, slots=True)
+class ToDRE:
+    """Keeps the tokens that are least like all chosen ones together (ToDRE, first stage).
+
+    ``rule="max-sum"``, of the second version of the paper, always takes the token whose cosines
+    with the chosen ones sum to the least; ``rule="k-center"``, of the first, the one that is
+    farthest from the nearest chosen one. Both over the whole video, from the token that is least
+    like the mean of all, or with ``seed_by="attention"``, as published, from the one with the
+    highest attention; the paper finds that it hardly matters (0.2 %). No code was released. Tokens
+    of zeros come last, and tokens that nothing tells apart follow at even distances. The second
+    stage, which drops all vision late in the language model, is none of a compressor's.
+    """
+
+    kind: ClassVar[Kind] = "prune"
+    whole: ClassVar[bool] = False
+    exact: ClassVar[str] = "one token a pick"
+    paper: ClassVar[str] = "arXiv 2505.18757"
+    rule: str = "max-sum"
+    seed_by: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("max-sum", "k-center"):
+            raise ValueError(f"rule is max-sum or k-center, got {self.rule}")
+        if self.seed_by not in ("mean", "attention"):
+            raise ValueError(f"seed_by is mean or attention, got {self.seed_by}")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({_ATTENTION} if self.seed_by == "attention" else ())
+
+    def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
+        return TokenMap.keep(self.order(tokens, k).sort().values, tokens.pos)
+
+    def order(self, tokens: VisualTokens, k: int) -> Tensor:
+        """The tokens in the order in which they are picked, int64 ``[k]``."""
+        unit, nothing = unit_rows(tokens.features)
+        if self.seed_by == "attention":
+            score = tokens.signals[_ATTENTION].float().to(unit.device)
+        else:
+            score = -(unit @ unit.mean(0))
+        seed = int(score.masked_fill(nothing, -torch.inf).argmax())
+        if self.rule == "k-center":
+            return max_min(unit, k, seed, last=nothing)
+        return max_sum(unit, k, seed, nothing)
+
+
+def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
+    """``k`` tokens, each the least like those picked before it, int64 ``[k]`` in this order.
+
+    A token's cosines with all others are needed once it is picked. They are computed for those that
+    are least like the picked ones so far, many together, and kept until their turn comes: the same
+    picks as with all tokens read for each.
+
+    Args:
+        unit: ``[N, D]``, rows of unit length.
+        first: the first pick.
+        last: bool ``[N]``, only taken when nothing else is left.
+    """
+    n, device = len(unit), unit.device
+    at_end: NDArray[np.bool_] = last.cpu().numpy()
+    held: dict[int, NDArray[np.float32]] = {first: (unit @ unit[first]).cpu().numpy()}
+    likeness = np.zeros(n)  # float64: thousands of cosines are summed
+    likeness[at_end] = np.inf
+    order, pick = [], first
+    while True:
+        order.append(pick)
+        likeness += held.pop(pick)
+        likeness[pick] = np.inf
+        if len(order) == k:
+            break
+        pick = int(likeness.argmin())
+        if pick in held:
+            continue
+        left = np.isfinite(likeness)
+        if not left.any() or np.ptp(likeness[left]) <= ALIKE * len(order):
+            break
+        worst_first = sorted(held, key=likeness.__getitem__, reverse=True)
+        for row in worst_first[: max(0, len(held) + _ROWS - max(_ROWS, _HELD // n))]:
+            del held[row]
+        worth = likeness.copy()
+        worth[list(held)] = np.inf
+        some = min(_ROWS, n)
+        rows = np.argpartition(worth, some - 1)[:some]
+        rows = rows[np.isfinite(worth[rows])]
+        cosines = (unit[torch.from_numpy(rows).to(device)] @ unit.mT).cpu().numpy()
+        held.update(zip(rows.tolist(), cosines, strict=True))
+    return torch.tensor(filled(order, k, at_end), dtype=torch.int64, device=device)
