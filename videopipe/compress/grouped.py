@@ -17,7 +17,7 @@ Merger = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 def lowest(value: Tensor, group: Tensor, groups: int) -> Tensor:
     """The element of the lowest ``value`` ``[E]`` in each group, int64 ``[groups]``.
 
-    Of equal ones the first. Each group has an element.
+    Of equal ones the first; ``E`` for a group without any.
 
     Args:
         group: ``[E]``: 0 to ``groups - 1``.
