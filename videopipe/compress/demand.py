@@ -21,7 +21,7 @@ from videopipe.compress.vidcom2 import uniqueness
 
 _OUTLIERS = "attention:-2"
 _BLOCK = re.compile(r"-?\d+%?(\.\.-?\d+%?)?")
-_AT_ONCE = 2**21  # distances, features
+_AT_ONCE = 2**22  # distances
 _MOST = 1024  # tokens of a frame that distances are taken between
 _ROUNDING = 1e-6  # of squared distances, against the squared norms that they are the difference of
 
@@ -88,23 +88,26 @@ def _equally_well(tokens: VisualTokens, k: int) -> Tensor:
     """
     frames = by_frame(tokens)
     nth = -(-frames.index.shape[1] // _MOST)
-    index, there = frames.index[:, ::nth], frames.there[:, ::nth]
+    there = frames.there[:, ::nth]
     some = there.any(1)
-    spare = max(0, k // nth - int(some.sum()))
     if k < int(some.sum()):
         return even_shares(tokens, k)
-    picks = min(index.shape[1] - 1, spare)
-    block = max(1, _AT_ONCE // (index.shape[1] * max(index.shape[1], tokens.x.shape[1])))
-    radius = torch.cat(
-        [
-            _radii(tokens.features[part], here, picks)
-            for part, here in zip(torch.split(index, block), torch.split(there, block), strict=True)
-        ]
-    )
+    spare = max(0, k // nth - int(some.sum()))
+    picks = min(there.shape[1] - 1, spare)
+    block = max(1, _AT_ONCE // there.shape[1] ** 2)
+    radii = []
+    for at in range(0, len(there), block):
+        part = slice(at, at + block)
+        if nth == 1:
+            x = frames.rows(tokens.features, part)
+        else:
+            x = tokens.features[frames.index[part, ::nth]]
+        radii.append(_radii(x, there[part], picks))
+    radius = torch.cat(radii)
     # By pick, then by frame: the order among equal distances.
     order = radius.T.flatten().argsort(descending=True, stable=True)[:spare]
     order = order[radius.T.flatten()[order] >= 0]
-    counts = some.long() + torch.bincount(order % len(index), minlength=len(index))
+    counts = some.long() + torch.bincount(order % len(some), minlength=len(some))
     return demand_shares(tokens, counts, k, floor=0)
 
 
@@ -118,21 +121,22 @@ def _radii(x: Tensor, there: Tensor, picks: int) -> Tensor:
         x: ``[F, n, D]``.
         there: bool ``[F, n]``: which are tokens.
     """
-    size = there.sum(1).clamp(min=1)
-    x = x - (x * there[..., None]).sum(1, keepdim=True) / size[:, None, None]
-    norm = x.square().sum(2)
+    dot = x @ x.mT
+    norm = dot.diagonal(dim1=1, dim2=2).clone()
     both = norm[:, :, None] + norm[:, None]
-    apart = torch.baddbmm(both, x, x.mT, alpha=-2)
-    apart.masked_fill_(apart < both * _ROUNDING, 0)
-    frame = torch.arange(len(x), device=x.device)
-    pick = norm.masked_fill(~there, float("inf")).argmin(1)
-    nearest = apart[frame, pick].masked_fill_(~there, -1)
-    nearest[frame, pick] = -1
+    apart = dot.mul_(-2).add_(both)
+    apart.masked_fill_(apart < both.mul_(_ROUNDING), 0)
+    share = there.float() / there.sum(1, keepdim=True).clamp(min=1)
+    from_mean = torch.bmm(apart, share[..., None]).squeeze(2)  # but for a constant
+    pick = from_mean.masked_fill(~there, float("inf")).argmin(1)
+    nearest = x.new_full(there.shape, float("inf")).masked_fill_(~there, -1)
     radius = x.new_empty(len(x), picks)
     for number in range(picks):
+        chosen = pick[:, None]
+        row = apart.gather(1, chosen[..., None].expand(-1, 1, apart.shape[2])).squeeze(1)
+        # What was picked is never picked again.
+        nearest = torch.minimum(nearest, row).scatter_(1, chosen, -1)
         radius[:, number], pick = nearest.max(1)
-        nearest = torch.minimum(nearest, apart[frame, pick])
-        nearest[frame, pick] = -1  # never picked again
     return radius
 
 

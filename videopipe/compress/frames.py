@@ -27,6 +27,15 @@ class Frames:
         """``of`` ``[N]`` by frame ``[T, n]``, ``fill`` where there is no token."""
         return of[self.index].masked_fill(~self.there, fill)
 
+    def rows(self, of: Tensor, some: slice) -> Tensor:
+        """``of`` ``[N, d]`` by frame ``[F, n, d]`` for some of the frames.
+
+        It is not copied where all frames have ``n``. Where there is no token it means nothing.
+        """
+        if self.index.numel() == len(of):
+            return of.view(*self.index.shape, -1)[some]
+        return of[self.index[some]]
+
 
 def by_frame(tokens: VisualTokens) -> Frames:
     """The tokens of each step of the grid."""
@@ -74,9 +83,15 @@ def top(scores: Tensor, frames: Frames, shares: Tensor) -> Tensor:
 
     Ascending; among equal scores the earlier token.
     """
-    order = frames.values(scores.float()).argsort(dim=1, descending=True, stable=True)
-    best = torch.arange(order.shape[1], device=order.device) < shares.to(order.device)[:, None]
-    return frames.index.gather(1, order)[best].sort().values
+    most = int(shares.max())
+    # As whole numbers in the order of the scores, of equal ones the earlier token the higher. That
+    # finds some of them several times faster than a stable sort.
+    bits = frames.values(scores.float() + 0.0).view(torch.int32)
+    bits = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    last = torch.arange(bits.shape[1] - 1, -1, -1, device=bits.device)
+    best = ((bits.long() << 32) | last).topk(most, dim=1).indices
+    mine = torch.arange(most, device=bits.device) < shares.to(bits.device)[:, None]
+    return frames.index.gather(1, best)[mine].sort().values
 
 
 def columns(mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -50,16 +50,16 @@ class HiPrune:
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         frames, shares = by_frame(tokens), frame_shares(tokens, k, self.demand)
         count = (shares.double() * self.alpha / 5).round().long()
-        anchor = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.x.device)
-        anchor[top(tokens.signals[f"recv:{self.middle}"], frames, count)] = True
-        # Anchors, then buffers, then all others, each in the order of the deep block.
-        deep = frames.values(tokens.signals[f"recv:{self.deep}"].float())
-        order = deep.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        first = frames.values(2.0 * anchor + 1.0 * _beside(anchor, tokens), 0)
-        rank = (order - first.long() * order.shape[1]).float()
-        score = torch.empty(len(tokens), device=rank.device)
-        score[frames.index[frames.there]] = -rank[frames.there]
-        return TokenMap.keep(top(score, frames, shares), tokens.pos)
+        kept = top(tokens.signals[f"recv:{self.middle}"], frames, count)
+        deep, left = tokens.signals[f"recv:{self.deep}"].float(), shares - count
+        taken = torch.zeros(len(tokens), dtype=torch.bool, device=deep.device)
+        taken[kept] = True
+        buffer = _beside(taken, tokens)
+        number = torch.bincount(tokens.step[buffer], minlength=len(left)).cpu().minimum(left)
+        for among, count in ((buffer, number), (~buffer, left - number)):
+            score = deep.masked_fill(~among | taken, float("-inf"))
+            kept = torch.cat([kept, top(score, frames, count)])
+        return TokenMap.keep(kept.sort().values, tokens.pos)
 
 
 def _beside(anchor: Tensor, tokens: VisualTokens) -> Tensor:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from videopipe.compress.demand import check, demand_needs, frame_shares
 from videopipe.compress.frames import Frames, by_frame, columns, top
@@ -15,7 +14,7 @@ from videopipe.compress.grouped import lowest
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
-_AT_ONCE = 2**22  # cosines
+_AT_ONCE = 2**22  # cosines, features
 _LEAST = 1e-30  # attention: tokens that get none are merged evenly
 
 
@@ -57,8 +56,7 @@ class PruMerge:
         frames, shares = by_frame(tokens), frame_shares(tokens, k, self.demand)
         attention = tokens.signals[f"attention:{self.block}"].float().clamp(min=_LEAST)
         kept = top(attention, frames, (shares - 1).clamp(min=0))
-        keys = normalize(tokens.signals[f"key:{self.block}"].float(), dim=1)
-        like, row = alike(keys, frames, kept, self.neighbours)
+        like, row = alike(tokens.signals[f"key:{self.block}"], frames, kept, self.neighbours)
         rest, host, which = leftover(kept, attention, tokens, shares)
         own = torch.arange(len(kept), device=kept.device)
         return TokenMap.merge(
@@ -77,7 +75,7 @@ def alike(
     """The tokens of its frame that each of ``centre`` is most like, without itself.
 
     Args:
-        keys: ``[N, d]`` of unit length.
+        keys: ``[N, d]``, compared by cosine.
         centre: ``[C]`` ascending.
         neighbours: how many for each, or all others where a frame has fewer.
         bonus: ``[N]``, added to the likeness to a token.
@@ -93,22 +91,28 @@ def alike(
     if not (neighbours and place.shape[1]):
         return centre[:0], centre[:0]
     mine = torch.arange(place.shape[1], device=keys.device) < count[:, None]
-    likeness = frames.values(torch.zeros(len(keys), device=keys.device) if bonus is None else bonus)
-    block, rows = max(1, _AT_ONCE // (n * place.shape[1])), max(1, _AT_ONCE // n)
-    tokens, found = [], []
-    for index, plus, some, here in zip(
-        *(torch.split(of, block) for of in (frames.index, likeness, place, mine)), strict=True
-    ):
-        towards = keys[index].mT
-        for part, there in zip(torch.split(some, rows, 1), torch.split(here, rows, 1), strict=True):
-            cosine = torch.baddbmm(plus[:, None], keys[index.gather(1, part)], towards)
-            cosine.scatter_(2, part[..., None], float("-inf"))
+    plus = frames.values(torch.zeros(len(keys), device=keys.device) if bonus is None else bonus)
+    block = max(1, _AT_ONCE // (n * max(place.shape[1], keys.shape[1])))
+    rows = max(1, _AT_ONCE // n)
+    likes, found = [], []
+    for at in range(0, len(place), block):
+        some = slice(at, at + block)
+        index, towards = frames.index[some], frames.rows(keys, some).float()
+        scale = 1 / torch.linalg.vector_norm(towards, dim=2).clamp(min=1e-12)
+        for column, there in zip(
+            torch.split(place[some], rows, 1), torch.split(mine[some], rows, 1), strict=True
+        ):
+            token = index.gather(1, column)
+            cosine = keys[token].float() @ towards.mT
+            cosine *= scale[:, None] * scale.gather(1, column)[..., None]
+            cosine += plus[some, None]
+            cosine.scatter_(2, column[..., None], float("-inf"))
             best = cosine.topk(neighbours, dim=2)
             among = index.gather(1, best.indices.flatten(1)).view_as(best.indices)
             known = there[..., None] & best.values.isfinite()
-            tokens.append(among[known])
-            found.append(index.gather(1, part)[..., None].expand_as(among)[known])
-    return torch.cat(tokens), torch.searchsorted(centre, torch.cat(found))
+            likes.append(among[known])
+            found.append(token[..., None].expand_as(among)[known])
+    return torch.cat(likes), torch.searchsorted(centre, torch.cat(found))
 
 
 def leftover(

@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from videopipe.allocate import allocate
 from videopipe.compress.demand import check, demand_needs, frame_shares
@@ -65,7 +64,7 @@ class RecoverableCompression:
         asked = top(_without(seen, question), frames, kinds[:, 1])
         kept = torch.cat([seen, asked])
         centre = top(_without(kept, attention), frames, kinds[:, 2])
-        keys = normalize(tokens.signals[f"key:{self.block}"].float(), dim=1)
+        keys = tokens.signals[f"key:{self.block}"]
         like, which = alike(keys, frames, centre, 32, self.text * question)
         single = torch.cat([kept, centre])
         rest, host, row = leftover(single, attention, tokens, shares)

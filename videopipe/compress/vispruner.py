@@ -7,15 +7,15 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn import functional
 
 from videopipe.compress.demand import check, demand_needs, frame_shares
-from videopipe.compress.frames import by_frame
+from videopipe.compress.frames import Frames, by_frame
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 _MOST = 1024  # tokens of a list
-_AT_ONCE = 2**22  # cosines, features
+_AT_ONCE = 2**22  # cosines
 
 
 @register("vispruner")
@@ -57,65 +57,75 @@ class VisPruner:
         frames = by_frame(tokens)
         shares = frame_shares(tokens, k, self.demand).to(tokens.x.device)
         score = frames.values(tokens.signals[f"attention:{self.block}"].float())
-        order = frames.index.gather(1, score.argsort(dim=1, descending=True, stable=True))
+        order = score.argsort(dim=1, descending=True, stable=True)
         important = (shares.double() * self.important).floor().long()
         place = torch.arange(order.shape[1], device=order.device)
-        kept = [order[place < important[:, None]]]
+        kept = [frames.index.gather(1, order)[place < important[:, None]]]
         diverse = shares - important
-        length = (frames.there.sum(1) - important).where(diverse > 0, 0)
         if int(diverse.sum()):
-            rest = order.gather(1, (place + important[:, None]).clamp(max=order.shape[1] - 1))
-            kept.append(self._thinned(tokens.signals["pre"], rest, length, diverse))
+            length = (frames.there.sum(1) - important).where(diverse > 0, 0)
+            rest = order.gather(1, (place + important[:, None]).clamp(max=len(place) - 1))
+            rest = rest[:, : int(length.max())]
+            kept.append(_thinned(frames, tokens.signals["pre"], rest, length, diverse, self.step))
         return TokenMap.keep(torch.cat(kept).sort().values, tokens.pos)
 
-    def _thinned(self, x: Tensor, lists: Tensor, length: Tensor, keep: Tensor) -> Tensor:
-        """The tokens that are left of ``lists`` ``[F, m]``, ``keep`` ``[F]`` of each."""
-        parts = max(1, -(-int(length.max()) // _MOST))
-        # Every part has each parts-th token; all have about as many, and keep about as many.
-        pad = -lists.shape[1] % parts
-        lists = torch.cat([lists, lists[:, :1].expand(-1, pad)], 1)
-        lists = lists.view(len(lists), -1, parts).mT.flatten(0, 1)
-        behind = torch.arange(parts - 1, -1, -1, device=lists.device)
+
+def _thinned(
+    frames: Frames, x: Tensor, lists: Tensor, length: Tensor, keep: Tensor, step: int
+) -> Tensor:
+    """The tokens that are left of ``lists`` ``[T, m]``, columns of the frames, ``keep`` of each."""
+    index, parts = frames.index, -(-lists.shape[1] // _MOST)
+    if parts > 1:  # each has every parts-th token: all are about as long, and keep about as many
+        lists = functional.pad(lists, (0, -lists.shape[1] % parts))
+        index = index.gather(1, lists).view(len(lists), -1, parts).mT.flatten(0, 1)
+        lists = torch.arange(index.shape[1], device=index.device).expand(len(index), -1)
+        behind = torch.arange(parts - 1, -1, -1, device=index.device)
         length, keep = (((count[:, None] + behind) // parts).flatten() for count in (length, keep))
-        lists = lists[:, : int(length.max())]
-        kept = []
-        block = max(1, _AT_ONCE // (lists.shape[1] * max(lists.shape[1], x.shape[1])))
-        for some, size, left in zip(
-            *(torch.split(of, block) for of in (lists, length, keep)), strict=True
-        ):
-            unit = normalize(x[some].float(), dim=-1)
-            places = _diverse(unit @ unit.mT, size, left, self.step)
-            mine = torch.arange(places.shape[1], device=some.device) < left[:, None]
-            kept.append(some.gather(1, places)[mine])
-        return torch.cat(kept)
+    kept = []
+    block = max(1, _AT_ONCE // index.shape[1] ** 2)
+    for at in range(0, len(index), block):
+        some = slice(at, at + block)
+        features = frames.rows(x, some) if parts == 1 else x[index[some]]
+        columns = _diverse(_cosine(features.float()), lists[some], length[some], keep[some], step)
+        mine = torch.arange(columns.shape[1], device=index.device) < keep[some, None]
+        kept.append(index[some].gather(1, columns)[mine])
+    return torch.cat(kept)
 
 
-def _diverse(cosine: Tensor, length: Tensor, keep: Tensor, step: int) -> Tensor:
-    """The places that are left of lists: the first ``keep`` ``[F]`` columns of int64 ``[F, m]``.
+def _cosine(x: Tensor) -> Tensor:
+    """``[F, n, D]`` to ``[F, n, n]``: no unit vectors are made, which are larger."""
+    dot = x @ x.mT
+    scale = 1 / dot.diagonal(dim1=1, dim2=2).sqrt().clamp(min=1e-12)
+    return dot.mul_(scale[:, None]).mul_(scale[..., None])
+
+
+def _diverse(cosine: Tensor, lists: Tensor, length: Tensor, keep: Tensor, step: int) -> Tensor:
+    """What is left of ``lists`` ``[F, m]``: the first ``keep`` ``[F]`` of the columns answered.
 
     Args:
-        cosine: ``[F, m, m]``.
+        cosine: ``[F, n, n]``, of the ``n`` tokens that lists name.
         length: ``[F]``: how long each list is.
         step: how many tokens go in a round, at most.
     """
-    frame = torch.arange(len(cosine), device=cosine.device)[:, None]
-    places = torch.arange(cosine.shape[1], device=cosine.device).expand(len(cosine), -1)
+    n = cosine.shape[1]
+    first = n * torch.arange(len(cosine), device=cosine.device)[:, None]
     while int((length - keep).max()) > 0:
-        places = places[:, : int(length.max())]
-        even, odd = places[:, ::2], places[:, 1::2]
+        lists = lists[:, : int(length.max())]
+        even, odd = lists[:, ::2], lists[:, 1::2]
         evens, odds = (length + 1) // 2, length // 2
-        going = torch.minimum((length - keep).clamp(max=step), evens)
-        number = torch.arange(even.shape[1], device=places.device)
-        like = cosine[frame, even].gather(2, odd[:, None].expand(-1, even.shape[1], -1))
+        number = torch.arange(even.shape[1], device=lists.device)
         nowhere = number[: odd.shape[1]] >= odds[:, None]
-        nearest = like.new_full(even.shape, float("-inf"))
+        nearest = cosine.new_full(even.shape, float("-inf"))
         if odd.shape[1]:
+            like = cosine.view(-1, n).index_select(0, (first + even).flatten())
+            like = like.view(*even.shape, n).gather(2, odd[:, None].expand(*even.shape, -1))
             nearest = like.masked_fill_(nowhere[:, None], float("-inf")).amax(2)
         nearest.masked_fill_(number >= evens[:, None], float("-inf"))
         even = even.gather(1, nearest.argsort(dim=1, descending=True, stable=True))
         # Even places that stay, the most alike first, then odd ones: the released order.
+        going = torch.minimum((length - keep).clamp(max=step), evens)
         stay = (number >= going[:, None]) & (number < evens[:, None])
         order = torch.cat([~stay, nowhere], 1).byte().argsort(dim=1, stable=True)
-        places = torch.cat([even, odd], 1).gather(1, order)
+        lists = torch.cat([even, odd], 1).gather(1, order)
         length = length - going
-    return places[:, : max(1, int(keep.max()))]
+    return lists[:, : int(keep.max())]
