@@ -12,7 +12,7 @@ from videopipe.compress.registry import register
 @register("fourier")
 @dataclass(frozen=True, slots=True)
 class Fourier(GridPool):
-    """Fourier-VLM (arXiv 2508.06038): the low frequencies of a cosine transform, as a smaller grid.
+    """Fourier-VLM: the low frequencies of a cosine transform, as a smaller grid.
 
     Each frame is transformed along both axes, cut to as many frequencies as tokens are left, and
     transformed back at that size. What fills no grid stands in rows whose lengths differ by one,

@@ -92,11 +92,12 @@ class GridPool:
 @register("tokenflex")
 @dataclass(frozen=True, slots=True)
 class TokenFlex(GridPool):
-    """TokenFLEX (arXiv 2504.03154): adaptive average pooling to any number of tokens.
+    """TokenFLEX: adaptive average pooling to any number of tokens.
 
     Its windows overlap where the sides do not divide. The trained projector is no part of it.
     """
 
+    exact: ClassVar[str] = "unequal rows"
     paper: ClassVar[str] = "arXiv 2504.03154"
     window: Window = "adaptive"
 
@@ -104,7 +105,7 @@ class TokenFlex(GridPool):
 @register("m3")
 @dataclass(frozen=True, slots=True)
 class M3(GridPool):
-    """Matryoshka Multimodal Models (arXiv 2405.17430): cells of nested sizes.
+    """M3, Matryoshka Multimodal Models (ICLR 2025): cells of nested sizes.
 
     Scales are halves of the sides: 24, 12, 6, 3 and 1 (a third of what only three divides). All
     frames get the finest scale that ``k`` allows. What is left pays for the next scale of frames in
@@ -113,7 +114,7 @@ class M3(GridPool):
     released code rounds to a scale, and leaves the choice of one to the user.
     """
 
-    exact: ClassVar[str] = "scale by frame, one with unequal cells"
+    exact: ClassVar[str] = "unequal cells in one frame"
     paper: ClassVar[str] = "arXiv 2405.17430"
     window: Window = "pyramid"
 
@@ -121,7 +122,7 @@ class M3(GridPool):
 @register("llavolta")
 @dataclass(frozen=True, slots=True)
 class LLaVolta(GridPool):
-    """LLaVolta (arXiv 2406.20092) before the language model: the mean of each few tokens in a row.
+    """LLaVolta (NeurIPS 2024) before the language model: means of a few tokens in a row.
 
     Stretches of the raster sequence, whose lengths differ by one: the end of a line goes together
     with the start of the next. The released code drops the last tokens where its stride does not

@@ -28,7 +28,7 @@ class FirstOfGroup:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "pool"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "largest remainders, unequal cells"
+    exact: ClassVar[str] = "largest remainders and unequal cells"
     paper: ClassVar[str] = ""
     group: int = 4
 
@@ -61,7 +61,7 @@ class FirstOfGroup:
 @register("progressive")
 @dataclass(frozen=True, slots=True)
 class Progressive(FirstOfGroup):
-    """Progressive pooling (arXiv 2409.20018): the first of every four frames is left finer.
+    """Progressive pooling: the first of every four frames is left finer.
 
     It is pooled with stride ``near``, the others of its ``group`` with stride ``far``: as many
     times the tokens as the square of their ratio, 16. The strides themselves follow from the
@@ -85,7 +85,7 @@ class Progressive(FirstOfGroup):
 @register("giraffe")
 @dataclass(frozen=True, slots=True)
 class Giraffe(FirstOfGroup):
-    """Giraffe's hybrid resolution (arXiv 2412.12735): a frame of three times the tokens in four.
+    """Giraffe's hybrid resolution (ACL 2025): a frame of three times the tokens in four.
 
     ``(L, m, s)`` of the paper are ``group``, what the budget leaves the first frame of each, and
     ``ratio``: 240 tokens and three times 80. The paper encodes the frames in two sizes; here all
