@@ -135,7 +135,7 @@ def _give(tokens: VisualTokens, name: str, template: Tensor | None) -> None:
             return
         fits = (normalize(tokens.x, dim=1) @ normalize(template, dim=1).T).amax(1)
         if kind == "relevance":
-            best = fits.view(tokens.grid[0], -1).amax(1, keepdim=True).clamp(min=0)
+            best = fits.view(tokens.grid[0], -1).amax(1, keepdim=True).clamp(0, 1)
             fits = best.expand(-1, by_frame.shape[1]).flatten()
         signals[name] = fits
     else:
