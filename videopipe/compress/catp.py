@@ -11,7 +11,7 @@ import torch
 
 from videopipe.compress.coverage import Coverage, most_covering
 from videopipe.compress.directions import unit_rows
-from videopipe.compress.frames import by_frame, even_shares
+from videopipe.compress.frames import even_shares
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
@@ -43,21 +43,18 @@ class CATP:
         return frozenset({"question"} if self.alignment else ())
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
-        unit, _ = unit_rows(tokens.features)
         bonus = np.zeros(len(tokens))
         if self.alignment:
             fits = (1 + tokens.signals["question"].double().cpu().numpy()) / 2
             bonus = self.alignment * fits.clip(0, 1)
-        frames, kept = by_frame(tokens), []
-        for index, there, share in zip(
-            frames.index, frames.there, even_shares(tokens, k).tolist(), strict=True
-        ):
-            if not share:
-                continue
-            rows = index[there]
-            alike = (1 + unit[rows] @ unit[rows].mT).clamp(min=0) / 2
-            picks = most_covering(
-                [Coverage(alike.cpu().numpy())], share, bonus=bonus[rows.cpu().numpy()]
-            )
-            kept.append(rows[torch.tensor(picks, device=rows.device)])
-        return TokenMap.keep(torch.cat(kept).sort().values, tokens.pos)
+        size = torch.bincount(tokens.step, minlength=tokens.grid[0]).tolist()
+        kept, start = [], 0
+        for count, share in zip(size, even_shares(tokens, k).tolist(), strict=True):
+            frame = slice(start, start + count)
+            if share:
+                unit, _ = unit_rows(tokens.features[frame])
+                alike = (unit @ unit.mT).add_(1).clamp_(min=0).div_(2)
+                picks = most_covering([Coverage(alike.cpu().numpy())], share, bonus=bonus[frame])
+                kept += [start + pick for pick in sorted(picks)]
+            start += count
+        return TokenMap.keep(torch.tensor(kept, device=tokens.x.device), tokens.pos)

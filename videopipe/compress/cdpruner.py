@@ -41,24 +41,26 @@ class CDPruner:
             raise ValueError(f"sign is -1 or 1, got {self.sign}")
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
-        unit, nothing = unit_rows(tokens.features)
-        relevance = self.relevance(tokens.signals["question"].to(unit.device))
+        x = tokens.features
+        relevance = self.relevance(tokens.signals["question"].to(x.device))
         frames, shares = by_frame(tokens), even_shares(tokens, k)
-        shown = shares.nonzero().squeeze(1)
-        n, most = frames.index.shape[1], int(shares.max())
+        steps, n = frames.index.shape
+        at_once = max(1, _AT_ONCE // (n * (2 * n + 2 * int(shares.max()) + x.shape[1])))
         kept = []
-        for some in torch.split(shown, max(1, _AT_ONCE // (n * (n + 2 * most)))):
-            here = some.to(unit.device)
+        for some in torch.split(shares.nonzero().squeeze(1), at_once):
+            here = some.to(x.device)
             index, there = frames.index[here], frames.there[here]
-            rows = unit[index]
+            if steps * n == len(x) and int(some[-1] - some[0]) + 1 == len(some):
+                rows = x[int(some[0]) * n :][: len(some) * n].view(len(some), n, -1)
+            else:
+                rows = x[index]
+            unit, nothing = unit_rows(rows)
             weight = relevance[index] * there
-            orders = most_likely(rows @ rows.mT, weight, int(shares[some].max())).cpu()
-            for frame, order, share in zip(
-                some.tolist(), orders, shares[some].tolist(), strict=True
-            ):
-                mine = frames.index[frame, frames.there[frame]]
-                first = order[order >= 0][:share].tolist()
-                last = nothing[mine].cpu().numpy()
+            orders = most_likely(unit @ unit.mT, weight, int(shares[some].max())).cpu()
+            for row, share in enumerate(shares[some].tolist()):
+                mine = index[row, there[row]]
+                first = orders[row, orders[row] >= 0][:share].tolist()
+                last = nothing[row, there[row]].cpu().numpy()
                 picks = filled(first, share, last, relevance[mine].cpu().numpy())
                 kept.append(mine[torch.tensor(picks, device=mine.device)])
         return TokenMap.keep(torch.cat(kept).sort().values, tokens.pos)

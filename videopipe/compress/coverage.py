@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from videopipe.compress.directions import ALIKE, filled
 
+_AT_ONCE = 2**16  # numbers
+
 Floats = NDArray[np.float64]
 
 
@@ -26,6 +28,9 @@ class Coverage:
         self.values = values
         self.best = np.zeros(len(values), dtype=np.float32)
         self.gain: Floats = values.sum(0, dtype=np.float64)
+        # Room for some rows, kept: memory asked for anew each time costs more than the sums.
+        places, n = values.shape
+        self._within = np.empty((min(places, max(1, _AT_ONCE // n)), n), dtype=np.float32)
 
     def take(self, token: int) -> bool:
         """Choose a token; whether any place is stood for better by it."""
@@ -34,8 +39,13 @@ class Coverage:
         if not len(rows):
             return False
         old, new = self.best[rows], column[rows]
-        within = np.clip(self.values[rows], old[:, None], new[:, None])
-        self.gain -= within.sum(0, dtype=np.float64) - old.sum(dtype=np.float64)
+        for start in range(0, len(rows), len(self._within)):
+            part = slice(start, start + len(self._within))
+            within = self._within[: len(rows[part])]
+            np.take(self.values, rows[part], axis=0, out=within, mode="clip")
+            np.clip(within, old[part, None], new[part, None], out=within)
+            self.gain -= within.sum(0, dtype=np.float64)
+        self.gain += old.sum(dtype=np.float64)
         self.best[rows] = new
         return True
 

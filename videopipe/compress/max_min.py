@@ -18,9 +18,10 @@ from torch import Tensor
 from videopipe.compress.directions import ALIKE, filled
 
 _LOOKED_AT = 1024  # tokens whose distances are made new together
-_TOGETHER = 512  # of these, whose distances from each other are known during a block of picks
+_TOGETHER = 256  # of these, whose distances from each other are known during a block of picks
 _AT_ONCE = 2**24  # distances
-_CANDIDATES = 256  # of the most isolated token, looked at together
+_CANDIDATES = 128  # of the most isolated token, looked at together
+_SAMPLE = 64  # of all tokens, that each is compared with first
 
 Floats = NDArray[np.float32]
 
@@ -161,16 +162,14 @@ def _bounds(unit: Tensor, near: Sequence[int]) -> Tensor:
     """The distance of each token to some others: those ``near`` by, and a sample of all."""
     n, dim = unit.shape
     bound = unit.new_full((n,), torch.inf)
+    rows = max(1, _AT_ONCE // 16 // dim)
     for step in {step for step in near if 0 < step < n}:
-        pairs = zip(
-            torch.split(unit[step:], max(1, _AT_ONCE // dim)),
-            torch.split(unit[:-step], max(1, _AT_ONCE // dim)),
-            strict=True,
-        )
-        apart = 1 - torch.cat([torch.linalg.vecdot(one, other) for one, other in pairs])
+        pairs = zip(torch.split(unit[step:], rows), torch.split(unit[:-step], rows), strict=True)
+        apart = 1 - torch.cat([(one * other).sum(1) for one, other in pairs])
         bound[step:] = torch.minimum(bound[step:], apart)
         bound[:-step] = torch.minimum(bound[:-step], apart)
-    sample = torch.arange(min(n, _CANDIDATES), device=unit.device) * n // min(n, _CANDIDATES)
+    count = min(n, _SAMPLE)
+    sample = torch.arange(count, device=unit.device) * n // count
     apart = 1 - unit[sample] @ unit.mT
-    apart[torch.arange(len(sample), device=unit.device), sample] = torch.inf
+    apart[torch.arange(count, device=unit.device), sample] = torch.inf
     return torch.minimum(bound, apart.amin(0))
