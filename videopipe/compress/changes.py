@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -43,25 +44,53 @@ def changes(tokens: VisualTokens, k: int, reference: Reference) -> Tensor:
     """
     steps, high, wide = tokens.grid
     x = tokens.features.view(steps, high * wide, -1)
-    scale = 1 / torch.linalg.vector_norm(x, dim=2).clamp(min=1e-12)
+    scale = unit_scale(x)
     if k >= high * wide:
         first = x.new_full((high * wide,), float("inf"))
     else:
         first = _beside((x[0] * scale[0, :, None]).view(high, wide, -1))
     if reference == "previous" or steps == 1:
-        return largest(_scan(x, scale, first, None), k)
-    cells = _Cells(x, scale, first, _pairs(x, scale) if steps <= _PAIRS else None)
-    return largest(_since_kept(cells, k), k)
+        scores = _Cells(x, scale, first, None).since(None)
+    else:
+        pairs = _pairs(x, scale) if steps <= _PAIRS else None
+        scores = _since_kept(_Cells(x, scale, first, pairs), k)
+    return largest(scores.view(1, -1), torch.tensor([k])).view_as(scores)
 
 
-def largest(scores: Tensor, k: int) -> Tensor:
-    """Which ``scores`` are the ``k`` largest, of equal ones those at even distances: bools."""
-    least = scores.flatten().topk(k).values[-1]
-    taken, tied = scores > least, (scores == least).flatten()
-    wanted, several = k - taken.sum(), tied.sum()
-    rank = tied.cumsum(0)
-    even = tied & (rank * wanted // several > (rank - 1) * wanted // several)
-    return taken | even.view_as(taken)
+def largest(scores: Tensor, counts: Tensor) -> Tensor:
+    """Which of the ``scores`` ``[F, n]`` are the ``counts`` ``[F]`` largest of each row: bools.
+
+    Of equal ones, those at even distances.
+    """
+    counts = counts.to(scores.device)[:, None]
+    order = scores.sort(dim=1, descending=True).values
+    least = order.gather(1, (counts - 1).clamp(min=0))
+    taken, tied = scores > least, scores == least
+    wanted, several = counts - taken.sum(1, keepdim=True), tied.sum(1, keepdim=True)
+    rank = tied.cumsum(1)
+    rises = rank * wanted // several > (rank - 1) * wanted // several
+    return taken.logical_or(tied.logical_and(rises))
+
+
+def unit_scale(x: Tensor) -> Tensor:
+    """What makes vectors ``[..., D]`` those of unit length; those of zeros stay so."""
+    return 1 / torch.linalg.vector_norm(x, dim=-1).clamp(min=1e-12)
+
+
+def differences(x: Tensor, scale: Tensor, frames: Sequence[int], others: Sequence[int]) -> Tensor:
+    """``1 - cosine`` of the tokens of ``frames`` and those of ``others`` at their cell, ``[F, n]``.
+
+    Args:
+        x: ``[T, n, D]``.
+        scale: ``[T, n]`` as of :func:`unit_scale`.
+    """
+    apart = x.new_empty(len(frames), x.shape[1])
+    one, two = torch.empty_like(x[0]), torch.empty_like(x[0])
+    for row, step, other in zip(apart, frames, others, strict=True):
+        torch.mul(x[step], scale[step, :, None], out=one)
+        torch.mul(x[other], scale[other, :, None], out=two)
+        _apart(one, two, two, row)
+    return apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +115,16 @@ class _Cells:
 
         From the frame before, if it is None.
         """
-        if self.pairs is None:
-            return _scan(self.x, self.scale, self.first, threshold)
         steps = torch.arange(len(self.x), device=self.x.device)
         if threshold is None:
-            return torch.cat([self.first[None], self.pairs[steps[1:], steps[:-1]]])
+            if self.pairs is None:
+                before = range(len(self.x) - 1)
+                apart = differences(self.x, self.scale, range(1, len(self.x)), before)
+            else:
+                apart = self.pairs[steps[1:], steps[:-1]]
+            return torch.cat([self.first[None], apart])
+        if self.pairs is None:
+            return _scan(self.x, self.scale, self.first, threshold)
         last = torch.zeros_like(self.first, dtype=torch.int64)
         rows = [self.first]
         for step in range(1, len(self.x)):
@@ -183,23 +217,24 @@ def _beside(unit: Tensor) -> Tensor:
     return apart.flatten()
 
 
-def _scan(x: Tensor, scale: Tensor, first: Tensor, threshold: float | None) -> Tensor:
+def _apart(one: Tensor, two: Tensor, spare: Tensor, out: Tensor) -> None:
+    """``1 - cosine`` of unit vectors ``[n, D]``, which rounding does not blur for near copies."""
+    torch.sub(one, two, out=spare)
+    torch.linalg.vector_norm(spare, dim=1, out=out)
+    out.square_().mul_(0.5)
+
+
+def _scan(x: Tensor, scale: Tensor, first: Tensor, threshold: float) -> Tensor:
     """As :meth:`_Cells.since`, from the tokens themselves."""
     apart = x.new_empty(x.shape[:2])
+    apart[0] = first
     last = x[0] * scale[0, :, None]
-    unit, difference = torch.empty_like(last), torch.empty_like(last)
+    unit, spare = torch.empty_like(last), torch.empty_like(last)
     for step in range(1, len(x)):
         torch.mul(x[step], scale[step, :, None], out=unit)
-        torch.sub(unit, last, out=difference)
-        # Half the square of the distance: 1 - cosine of near copies would be lost in rounding.
-        torch.linalg.vector_norm(difference, dim=1, out=apart[step])
-        apart[step].square_().mul_(0.5)
-        if threshold is None:
-            last, unit = unit, last
-        else:
-            moved = (apart[step] > threshold).nonzero().squeeze(1)
-            last.index_copy_(0, moved, unit.index_select(0, moved))
-    apart[0] = first
+        _apart(unit, last, spare, apart[step])
+        moved = (apart[step] > threshold).nonzero().squeeze(1)
+        last.index_copy_(0, moved, unit.index_select(0, moved))
     return apart
 
 
