@@ -65,16 +65,15 @@ def largest(scores: Tensor, counts: Tensor) -> Tensor:
     counts = counts.to(scores.device)[:, None]
     order = scores.sort(dim=1, descending=True).values
     least = order.gather(1, (counts - 1).clamp(min=0))
-    taken, tied = scores > least, scores == least
+    taken, tied = scores.gt(least), scores.eq(least)
     wanted, several = counts - taken.sum(1, keepdim=True), tied.sum(1, keepdim=True)
     rank = tied.cumsum(1)
-    rises = rank * wanted // several > (rank - 1) * wanted // several
-    return taken.logical_or(tied.logical_and(rises))
+    return taken | tied & (rank * wanted // several > (rank - 1) * wanted // several)
 
 
 def unit_scale(x: Tensor) -> Tensor:
     """What makes vectors ``[..., D]`` those of unit length; those of zeros stay so."""
-    return 1 / torch.linalg.vector_norm(x, dim=-1).clamp(min=1e-12)
+    return torch.linalg.vector_norm(x, dim=-1).clamp(min=1e-12).reciprocal()
 
 
 def differences(x: Tensor, scale: Tensor, frames: Sequence[int], others: Sequence[int]) -> Tensor:
