@@ -72,16 +72,19 @@ def merged(
 def about_middles(
     tokens: VisualTokens, row: Tensor, src: Tensor, weight: Tensor | None = None
 ) -> TokenMap:
-    """The map of :meth:`TokenMap.merge` whose hosts are nearest to the mean place of their row.
+    """The map of :meth:`TokenMap.merge` whose hosts are the :func:`middles` of their rows.
 
     Args:
         row: ``[E]``: 0 to ``K - 1``.
-        src: ``[E]``.
+        src: ``[E]``: each once.
         weight: ``[E]``; None for equal ones.
     """
-    size = torch.bincount(row)
-    places = tokens.pos[src].double()
-    middle = places.new_zeros(len(size), 3).index_add_(0, row, places) / size[:, None]
-    apart = (places - middle[row]).square().sum(1)
-    host = src[lowest(apart, row, len(size))]
-    return TokenMap.merge(tokens, row, host, src, weight)
+    return TokenMap.merge(tokens, row, src[middles(tokens.pos[src], row)], src, weight)
+
+
+def middles(pos: Tensor, group: Tensor) -> Tensor:
+    """Which of ``pos`` ``[E, 3]`` is nearest to the mean of each group, int64 ``[groups]``."""
+    size = torch.bincount(group)
+    pos = pos.double()
+    middle = pos.new_zeros(len(size), 3).index_add_(0, group, pos) / size[:, None]
+    return lowest((pos - middle[group]).square().sum(1), group, len(size))

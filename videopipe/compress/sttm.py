@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from videopipe.compress.links import Links
 from videopipe.compress.quadtree import Splits, Tree, greedy, tree
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.resample import cut
@@ -91,7 +90,7 @@ class SpatioTemporal:
 
     def _linked(self, tokens: VisualTokens, made: Tree, count: int) -> tuple[TokenMap, Links]:
         nodes = self._frames(tokens, made, count)
-        return nodes, Links.between(tokens, nodes).forest(count)
+        return nodes, _between(tokens, nodes).forest(count)
 
 
 class Quadtree(NamedTuple):
@@ -129,7 +128,7 @@ def by_threshold(
     nodes = _map(tokens, made.nodes(level), weight)
     joined = nodes
     if temporal_threshold > 0:
-        links = Links.between(tokens, nodes)
+        links = _between(tokens, nodes)
         groups = links.over(temporal_threshold).groups(len(nodes))
         joined = _joined(tokens, nodes, groups, weighted_avg)
     host = joined.host.cpu()
@@ -138,59 +137,22 @@ def by_threshold(
     return Quadtree(joined, torch.bincount(joined.dst).cpu(), boxes)
 
 
-class Links(NamedTuple):
-    """Pairs ``first``, ``second`` int64 ``[P]`` of nodes, and their cosine float32 ``[P]``."""
-
-    first: Tensor
-    second: Tensor
-    cosine: Tensor
-
-    @classmethod
-    def between(cls, tokens: VisualTokens, nodes: TokenMap) -> Links:
-        """Those of consecutive frames where one covers the other: nodes at one place do."""
-        steps, high, wide = tokens.grid
-        row = torch.empty(len(tokens), dtype=torch.int64)
-        row[nodes.src.cpu()] = nodes.dst.cpu()
-        row = row.view(steps, high * wide)
-        both = row[:-1].flatten() * len(nodes) + row[1:].flatten()
-        both = torch.unique(both)
-        pairs = torch.stack([both // len(nodes), both % len(nodes)])
-        unit = normalize(nodes.apply(tokens.features), dim=1)
-        block = max(1, _AT_ONCE // unit.shape[1])
-        cosine = [
-            (unit[first] * unit[second]).sum(1)
-            for first, second in torch.split(pairs.to(unit.device), block, 1)
-        ]
-        return cls(pairs[0], pairs[1], torch.cat([*cosine, unit.new_empty(0)]).cpu())
-
-    def over(self, least: float) -> Links:
-        """Those of the cosine ``least`` or more."""
-        some = self.cosine >= least
-        return Links(self.first[some], self.second[some], self.cosine[some])
-
-    def forest(self, nodes: int) -> Links:
-        """Those of the trees that join all nodes by the most alike, the most alike first."""
-        kept = minimum_spanning_tree(_graph(self, nodes)).tocoo()
-        links = (torch.from_numpy(part).long() for part in (kept.row, kept.col))
-        order = torch.from_numpy(kept.data).argsort(stable=True)
-        first, second = (part[order] for part in links)
-        return Links(first, second, 2 - torch.from_numpy(kept.data)[order].float())
-
-    def strong(self, least: float) -> int:
-        """How many there are of the cosine ``least`` or more."""
-        return int((self.cosine >= least).sum())
-
-    def groups(self, nodes: int, count: int | None = None) -> Tensor:
-        """The nodes that the first ``count`` links join: the group of each, int64 ``[nodes]``."""
-        some = Links(self.first[:count], self.second[:count], self.cosine[:count])
-        graph = _graph(some, nodes)
-        return torch.from_numpy(connected_components(graph, directed=False)[1]).long()
-
-
-def _graph(links: Links, nodes: int) -> Any:
-    # Zeros would be no links.
-    apart = 2 - links.cosine.double()
-    return coo_matrix((apart.numpy(), (links.first.numpy(), links.second.numpy())), (nodes, nodes))
+def _between(tokens: VisualTokens, nodes: TokenMap) -> Links:
+    """The nodes of consecutive frames of which one covers the other: nodes at one place do."""
+    steps, high, wide = tokens.grid
+    row = torch.empty(len(tokens), dtype=torch.int64)
+    row[nodes.src.cpu()] = nodes.dst.cpu()
+    row = row.view(steps, high * wide)
+    both = row[:-1].flatten() * len(nodes) + row[1:].flatten()
+    both = torch.unique(both)
+    pairs = torch.stack([both // len(nodes), both % len(nodes)])
+    unit = normalize(nodes.apply(tokens.features), dim=1)
+    block = max(1, _AT_ONCE // unit.shape[1])
+    cosine = [
+        (unit[first] * unit[second]).sum(1)
+        for first, second in torch.split(pairs.to(unit.device), block, 1)
+    ]
+    return Links(pairs[0], pairs[1], torch.cat([*cosine, unit.new_empty(0)]).cpu())
 
 
 def _map(tokens: VisualTokens, cell: Tensor, weight: Tensor) -> TokenMap:
