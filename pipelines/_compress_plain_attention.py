@@ -47,7 +47,7 @@ def hiprune(tokens: VisualTokens, k: int) -> Tensor:
     for frame in range(steps):
         anchor = middle[frame].topk(round(k // steps * 0.1 / 5)).indices
         near = torch.cat([anchor + move for move in (0, -1, 1, -wide, wide)])
-        near = near.clamp(0, n - 1).unique()
+        near = torch.unique(near.clamp(0, n - 1))
         score = deep[frame].clone()
         score[near] -= 1
         others = score.topk(k // steps - len(near)).indices
@@ -143,7 +143,7 @@ def vflowopt(tokens: VisualTokens, k: int) -> Tensor:
         is_kept = torch.ones(n, dtype=torch.bool)
         is_kept[dropped] = False
         rows = {int(i): x[frame, i] for i in is_kept.nonzero().flatten()}
-        for cell in place[dropped].unique(dim=0):
+        for cell in torch.unique(place[dropped], dim=0):
             some = dropped[(place[dropped] == cell).all(1)]
             weight = score[frame, some]
             host = int(some[weight.argmax()])
@@ -168,7 +168,9 @@ def recoverable(tokens: VisualTokens, k: int) -> Tensor:
         kept = seen.topk(min(k // steps, _outlying(seen, 20))).indices
         text[kept] = text.min()
         count = int((n - len(kept)) * _outlying(text, 20) / n)
-        kept = torch.cat([kept, text.topk(min(k // steps - len(kept), count)).indices]).unique()
+        kept = torch.unique(
+            torch.cat([kept, text.topk(min(k // steps - len(kept), count)).indices])
+        )
         left = torch.ones(n, dtype=torch.bool)
         left[kept] = False
         rest = left.nonzero().flatten()

@@ -104,8 +104,8 @@ def alike(
         ):
             token = index.gather(1, column)
             cosine = keys[token].float() @ towards.mT
-            cosine *= scale[:, None] * scale.gather(1, column)[..., None]
-            cosine += plus[some, None]
+            cosine.mul_(scale[:, None]).mul_(scale.gather(1, column)[..., None])
+            cosine.add_(plus[some, None])
             cosine.scatter_(2, column[..., None], float("-inf"))
             best = cosine.topk(neighbours, dim=2)
             among = index.gather(1, best.indices.flatten(1)).view_as(best.indices)
