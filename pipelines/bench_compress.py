@@ -4,10 +4,10 @@
     python pipelines/bench_compress.py --only divprune,holitom --tokens 4096 --rounds 5
 
 Tokens are frames of 16 x 16 with ``D`` features each: a background that drifts, objects that move
-over it, and noise, cut into scenes. Each measurement is a process of its own, so that its peak of
-memory is its own; both sides take turns there. Beside the time stands the multiple of one pass over
-the tokens, ``x.sum(0)`` of the same tensor. The exponent is that of cost against ``N * K``, fitted
-over the sizes.
+over it, and noise, cut into scenes. Both sides end with the features kept, ``[K, D]``. Each
+measurement is a process of its own, so that its peak of memory is its own. Beside the time stands
+the multiple of one pass over the tokens, ``x.sum(0)`` of the same tensor. The exponent is that of
+cost against ``N * K``, fitted over the sizes. HoliTom's segmentation is measured by itself as well.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from _compress_plain_diversity import PLAIN as DIVERSITY
 from _compress_plain_grid import PLAIN as GRID
 from _compress_plain_merging import PLAIN as MERGING
 from _compress_plain_temporal import PLAIN as TEMPORAL
+from torch import Tensor
 
 from videopipe.compress import VisualTokens, compose, compress, methods
 
@@ -46,7 +47,7 @@ def film(n: int, dim: int, needs: frozenset[str], device: str) -> VisualTokens:
     steps = n // SIDE**2
     noise = torch.Generator().manual_seed(0)
 
-    def field(*shape: int) -> torch.Tensor:
+    def field(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=noise)
 
     place = torch.linspace(0, 1, SIDE)
@@ -92,10 +93,16 @@ def measure(name: str, side: str, n: int, k: int, dim: int, rounds: int, device:
     torch.manual_seed(0)
     tokens = film(n, dim, compose(name).needs, device)
 
-    def ours() -> object:
-        return compress(name, tokens, k)
+    def ours() -> Tensor:
+        return compress(name, tokens, k).apply(tokens.x)
 
-    run = ours if side == "ours" else lambda: PLAIN[name](tokens, k)
+    def plain() -> Tensor:
+        kept = PLAIN[name](tokens, k)
+        kept = kept[0] if isinstance(kept, tuple) else kept
+        assert isinstance(kept, Tensor)
+        return kept if kept.is_floating_point() else tokens.x[kept]
+
+    run = ours if side == "ours" else plain
 
     def timed(call: Callable[[], object]) -> float:
         if device != "cpu":
@@ -107,9 +114,7 @@ def measure(name: str, side: str, n: int, k: int, dim: int, rounds: int, device:
         return time.perf_counter() - began
 
     small = film(1024, 16, compose(name).needs, device)
-    warm = ours if side == "ours" else None
     compress(name, small, 100)  # imports and first calls are no part of it
-    del warm
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = [timed(run)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -40,7 +40,8 @@ def flat(kind: str, n: int, dim: int) -> Tensor:
         case "huge":
             return torch.randn(n, dim, generator=noise) * 1e4
         case _:
-            return torch.randn(max(1, n // 5), dim, generator=noise).repeat(6, 1)[:n]
+            few = max(1, n // 5)
+            return torch.randn(few, dim, generator=noise)[torch.arange(n) % few]
 
 
 @pytest.mark.parametrize("kind", ["constant", "zero", "some zero", "two", "huge", "repeated"])
@@ -165,6 +166,11 @@ def test_each_row_is_of_tokens_that_are_there_once() -> None:
     """Merging and pruning share the tokens out: none counts in two rows."""
     whole = tokens((5, 4, 6), dim=8)
     for name in EXACT:
-        if method(name).kind == "merge" and name not in ("prumerge", "recoverable", "fastvid"):
+        if method(name).kind == "merge" and name not in (
+            "prumerge",
+            "recoverable",
+            "fastvid",
+            "scissor",
+        ):
             used = (compress(name, whole, 31).to_dense() > 0).sum(0)
             assert int(used.max()) <= 1, name
