@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from videopipe.compress import TokenMap, compress
 from videopipe.evaluate import token_metrics
 from videopipe.evaluate.cells import cell_tokens
+from videopipe.evaluate.kept import kept_frames
 from videopipe.evaluate.token_metrics import coverage, nearest, reconstruction_error
 
 SHADES = np.array([[30, 60, 90], [200, 180, 40], [90, 20, 160]], np.uint8)
@@ -171,3 +172,55 @@ def test_what_pixels_cannot_give_is_told(
 ) -> None:
     with pytest.raises(ValueError, match=says):
         cell_tokens(frames, needs=needs)
+
+
+# Pictures of a map
+
+
+def test_what_is_kept_is_shown_and_what_is_not_is_dark() -> None:
+    frames = np.stack([picture(2, 3, seed, 8) for seed in range(2)])
+    whole = cell_tokens(frames, 8)
+    more = np.pad(frames, ((0, 0), (0, 5), (0, 7), (0, 0)))  # less than a cell
+    everything = TokenMap.keep(torch.arange(12), whole.pos)
+    assert np.array_equal(kept_frames(more, everything, 8), frames)
+    shown = kept_frames(frames, TokenMap.keep(torch.tensor([1, 9]), whole.pos), 8)
+    assert np.array_equal(shown[0, :8, 8:16], frames[0, :8, 8:16])
+    assert np.array_equal(shown[1, 8:, :8], frames[1, 8:, :8])
+    shown[0, :8, 8:16] = shown[1, 8:, :8] = 0
+    assert shown.max() <= 51
+
+
+def test_merged_cells_all_show_their_mean() -> None:
+    frames = np.stack([picture(2, 2, seed, 8) for seed in range(2)])
+    whole = cell_tokens(frames, 8)
+    shown = kept_frames(frames, compress("pool", whole, 2), 8)
+    for frame, left in zip(frames, shown, strict=True):
+        mean = frame.reshape(2, 8, 2, 8, 3).mean((0, 2)).round()
+        for y in (0, 8):
+            for x in (0, 8):
+                assert np.abs(left[y : y + 8, x : x + 8] - mean).max() <= 1
+
+
+def test_a_cell_of_several_rows_shows_the_one_in_which_it_counts_most() -> None:
+    line = np.repeat(SHADES, 8, 0)[None, None]  # three cells in a row
+    frames = np.repeat(line, 8, 1)
+    whole = cell_tokens(frames, 8)
+    made = TokenMap(
+        src=torch.tensor([0, 1, 1, 2]),
+        dst=torch.tensor([0, 0, 1, 1]),
+        weight=torch.tensor([0.6, 0.4, 0.2, 0.8]),
+        pos=whole.pos[[0, 2], None],
+        host=torch.tensor([0, 2]),
+        tokens_in=3,
+    )
+    shown = kept_frames(frames, made, 8)[0, 0, ::8].astype(float)
+    first = 0.6 * SHADES[0] + 0.4 * SHADES[1]
+    last = 0.2 * SHADES[1] + 0.8 * SHADES[2]
+    assert np.abs(shown - [first, first, last]).max() <= 1
+
+
+def test_a_map_of_other_frames_is_refused() -> None:
+    frames = np.zeros((2, 16, 16, 3), np.uint8)
+    made = compress("uniform", cell_tokens(frames, 8), 3)
+    with pytest.raises(ValueError, match="not of 1 frames of 2 x 2 cells"):
+        kept_frames(frames[:1], made, 8)
