@@ -256,6 +256,19 @@ def test_max_sum_picks_as_with_all_likenesses(small_blocks: None) -> None:
             assert todre.max_sum(unit, k, 5, nothing).tolist() == order[:k]
 
 
+def test_max_sum_goes_on_where_many_are_alike(small_blocks: None) -> None:
+    kinds = torch.arange(288) // 2 % 3
+    unit, nothing = unit_rows(noise(3, 4)[kinds])
+    order = todre.max_sum(unit, 40, 0, nothing)
+    assert len(set(order.tolist())) == 40
+    alike, chosen = unit.double() @ unit.double().T, order[:1]
+    for pick in order[1:]:
+        total = alike[chosen].sum(0)
+        total[chosen] = torch.inf
+        assert float(total[pick]) <= float(total.min()) + 1e-5
+        chosen = torch.cat([chosen, pick[None]])
+
+
 def test_max_sum_takes_extremes_twice_where_k_center_covers() -> None:
     """Two tight groups far apart, and one token in the middle between them."""
     ends = torch.tensor([[1.0, 0.2, 0], [1, 0.21, 0.1], [-1, 0.2, 0], [-1, 0.21, 0.1], [0, 1, 0]])

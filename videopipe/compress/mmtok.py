@@ -26,11 +26,11 @@ class MMTok:
     most. Without words only tokens are covered.
 
     The released code takes one picture. A video is cut into windows of whole frames, ``window``
-    tokens and less than twice as many in each; up to twice ``window`` tokens are one window, as
-    there. Words are spread over the whole video, so that windows share the budget by what they have
-    of the question. ``vv_temp`` 0.2 and ``tv_temp`` 0.01 are published for Qwen, 0.02 for LLaVA.
-    Likeness of tokens is that of the projected ones, or with ``space="pre"``, as published, of what
-    they are projected from.
+    tokens or some more; less than twice as many are one window, as there. Tokens are covered by
+    those of their window only. Words are spread over the whole video, so that windows share the
+    budget by what they have of the question. ``vv_temp`` 0.2 and ``tv_temp`` 0.01 are published for
+    Qwen, 0.02 for LLaVA. Likeness of tokens is that of the projected ones, or with ``space="pre"``,
+    as published, of what they are projected from.
     """
 
     kind: ClassVar[Kind] = "prune"
@@ -88,9 +88,9 @@ class MMTok:
 
 
 def _windows(tokens: VisualTokens, size: int) -> list[slice]:
-    """Stretches of ``size`` tokens, and less than twice as many in most, that end with a frame.
+    """Stretches of ``size`` tokens or some more, that end with a frame if one ends near.
 
-    Frames of more tokens than that are cut.
+    All tokens where there are less than twice as many.
     """
     n = len(tokens)
     parts = max(1, n // size)

@@ -102,9 +102,10 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
             del held[row]
         worth = likeness.copy()
         worth[list(held)] = np.inf
+        worth[pick] = -np.inf  # among many ties it might not be one of the lowest
         some = min(_ROWS, n)
         rows = np.argpartition(worth, some - 1)[:some]
-        rows = rows[np.isfinite(worth[rows])]
+        rows = rows[worth[rows] < np.inf]
         cosines = (unit[torch.from_numpy(rows).to(device)] @ unit.mT).cpu().numpy()
         held.update(zip(rows.tolist(), cosines, strict=True))
     return torch.tensor(filled(order, k, at_end), dtype=torch.int64, device=device)
