@@ -73,7 +73,8 @@ def largest(scores: Tensor, counts: Tensor) -> Tensor:
 
 def unit_scale(x: Tensor) -> Tensor:
     """What makes vectors ``[..., D]`` those of unit length; those of zeros stay so."""
-    return torch.linalg.vector_norm(x, dim=-1).clamp(min=1e-12).reciprocal()
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1)
+    return norm.clamp(min=1e-12).reciprocal()
 
 
 def differences(x: Tensor, scale: Tensor, frames: Sequence[int], others: Sequence[int]) -> Tensor:
