@@ -176,8 +176,10 @@ def _in_scales(tokens: VisualTokens, k: int) -> TokenMap:
     at = max(at for at, n in enumerate(sizes) if n * steps <= k)
     shares = torch.full((steps,), sizes[at])
     if left := k - int(shares.sum()):
-        finer = sampled(tokens, torch.full((steps,), sizes[at + 1]), sampler)
-        gain = _gain(finer.apply(tokens.features), cells[sizes[at]], cells[sizes[at + 1]])
+        x = tokens.features
+        if sizes[at + 1] < high * wide:
+            x = sampled(tokens, torch.full((steps,), sizes[at + 1]), sampler).apply(x)
+        gain = _gain(x, cells[sizes[at]], cells[sizes[at + 1]])
         order = gain.argsort(descending=True, stable=True).cpu()
         better, rest = divmod(left, sizes[at + 1] - sizes[at])
         shares[order[:better]] = sizes[at + 1]
