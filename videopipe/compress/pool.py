@@ -196,7 +196,7 @@ def _gain(x: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
     share[parent, torch.arange(len(size))] = size.float()
     share = (share / share.sum(1, keepdim=True)).to(x.device)
     size, parent = size.to(x.device), parent.to(x.device)
-    x = x.view(-1, len(size), x.shape[1])
+    x = x.reshape(-1, len(size), x.shape[1])
     return torch.cat(
         [
             ((some - (share @ some)[:, parent]).square().sum(2) * size).sum(1)
