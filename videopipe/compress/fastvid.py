@@ -140,8 +140,7 @@ class FastVID:
             where = some.to(x.device)
             index, size = columns(rest[where])
             there = torch.arange(index.shape[1], device=x.device) < size[:, None]
-            features = x[where].gather(1, index[..., None].expand(-1, -1, x.shape[2]))
-            score = density(features, there, self.neighbours).score
+            score = density(x[where[:, None], index], there, self.neighbours).score
             cells = index.gather(1, centres(score, counts[some]))
             for step, several, row in zip(some.tolist(), counts[some].tolist(), cells, strict=True):
                 made[step] = step * n + row[:several]

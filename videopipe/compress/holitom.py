@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -68,7 +69,8 @@ class HoliTom:
         x = tokens.features.view(steps, high * wide, -1)
         # As released: no more neighbours than clusters.
         near = shares.static.clamp(max=self.neighbours)
-        centre = about_peaks(lambda some: split.means(x, some), split.static, shares.static, near)
+        means = partial(split.means, x)
+        centre = about_peaks(means, split.static, shares.static, near)
         cells = torch.arange(high * wide, device=x.device)
         known = centre >= 0
         size = torch.zeros_like(centre).scatter_add_(1, centre.clamp(min=0), known.long())
@@ -106,16 +108,13 @@ def split(alike: Tensor, tau: float) -> Split:
 
 def at_least(alike: Tensor, left: int, tau: float) -> Split:
     """The split of the lowest threshold from ``tau`` that leaves ``left`` tokens or more."""
-    made = split(alike, tau)
-    if made.left >= left:
-        return made
-    low, high = tau, 1.5
-    made = split(alike, high)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        tried = split(alike, middle)
-        if tried.left >= left:
-            high, made = middle, tried
-        else:
-            low = middle
-    return made
+    most = (len(alike) + 1) * alike.shape[1] - left
+    if saving((alike > tau).cpu().numpy())[1] > most:
+        low, tau = tau, 1.5
+        for _ in range(_STEPS):
+            middle = (low + tau) / 2
+            if saving((alike > middle).cpu().numpy())[1] > most:
+                low = middle
+            else:
+                tau = middle
+    return split(alike, tau)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -55,11 +56,13 @@ class PruneVid:
         segments = clustered(x.mean(1), max(1, int(steps * self.clusters)), self.neighbours)
         split = still(steadiness(x, segments), segments, self.tau, len(tokens) - k)
         shares = split.shares(k)
-        static = self._rows(lambda some: split.means(x, some), split.static, shares.static)
-        moving = self._rows(lambda some: x[some], split.moving, shares.moving)
+        static = self._rows(partial(split.means, x), split.static, shares.static)
+        moving = self._rows(
+            lambda some, cells: x[some[:, None], cells], split.moving, shares.moving
+        )
         return split.join(tokens, static, moving, stays=False)
 
-    def _rows(self, of: Callable[[Tensor], Tensor], mask: Tensor, counts: Tensor) -> Rows:
+    def _rows(self, of: Callable[[Tensor, Tensor], Tensor], mask: Tensor, counts: Tensor) -> Rows:
         near = torch.full_like(counts, self.neighbours)
         centre = about_peaks(of, mask, counts, near)
         return Rows(centre, torch.ones(centre.shape, device=centre.device))

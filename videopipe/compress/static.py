@@ -67,9 +67,14 @@ class Split:
         made = torch.from_numpy(allocate(sizes.numpy(), k, sizes.clamp(max=floor).numpy(), sizes))
         return Shares(made[: len(self.static)], made[len(self.static) :])
 
-    def means(self, x: Tensor, segments: Tensor) -> Tensor:
-        """Means over each of ``segments`` ``[F]`` of ``x`` ``[T, n, D]``: ``[F, n, D]``."""
-        return torch.stack([x[self.segments[segment]].mean(0) for segment in segments.tolist()])
+    def means(self, x: Tensor, segments: Tensor, cells: Tensor) -> Tensor:
+        """Means of ``x`` ``[T, n, D]`` over ``segments`` ``[f]`` at ``cells`` ``[f, m]`` of each."""
+        return torch.stack(
+            [
+                x[self.segments[segment]].mean(0)[some]
+                for segment, some in zip(segments.tolist(), cells, strict=True)
+            ]
+        )
 
     def join(self, tokens: VisualTokens, static: Rows, moving: Rows, *, stays: bool) -> TokenMap:
         """The map of static rows ``[S, n]``, means over their segments, and moving ones ``[T, n]``.
@@ -92,12 +97,13 @@ class Split:
 
 
 def about_peaks(
-    of: Callable[[Tensor], Tensor], mask: Tensor, counts: Tensor, neighbours: Tensor
+    of: Callable[[Tensor, Tensor], Tensor], mask: Tensor, counts: Tensor, neighbours: Tensor
 ) -> Tensor:
     """Clusters of cells about density peaks: the centre of each cell, -1 for none, ``[F, n]``.
 
     Args:
-        of: the features ``[f, n, D]`` of some of ``F`` sets, whose numbers ``[f]`` it takes.
+        of: takes some of the ``F`` sets, ``[f]``, and cells of each, ``[f, m]``, and gives their
+            features ``[f, m, D]``.
         mask: bool ``[F, n]``: the cells of each set.
         counts: int64 ``[F]`` on the CPU: clusters; a set of 0 is in none.
         neighbours: int64 ``[F]`` on the CPU, see :func:`videopipe.compress.density.density`.
@@ -109,8 +115,7 @@ def about_peaks(
             several, some = counts[some], some.to(mask.device)
             index, size = columns(mask[some])
             there = torch.arange(index.shape[1], device=index.device) < size[:, None]
-            x = of(some)
-            x = x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+            x = of(some, index)
             peaks = centres(density(x, there, near).score, several)
             centre = index.gather(1, peaks.gather(1, assign(x, peaks, several)))
             cells = torch.full_like(mask[some], -1, dtype=torch.int64)
