@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 _AT_ONCE = 2**21  # distances
+_KEPT = 2**23  # distances
 _ROUNDING = 1e-6  # of squared distances, against the squared norms that they are the difference of
 _LEAST = torch.finfo(torch.float32).min
 
@@ -48,7 +49,7 @@ def density(x: Tensor, there: Tensor | None = None, neighbours: int = 5) -> Dens
     n = x.shape[1]
     block = max(1, _AT_ONCE // (n * n))
     parts = [
-        _few(some, here, neighbours) if n * n <= 4 * _AT_ONCE else _many(some, here, neighbours)
+        _few(some, here, neighbours)[0] if n * n <= _KEPT else _many(some, here, neighbours)
         for some, here in zip(torch.split(x, block), torch.split(there, block), strict=True)
     ]
     return Density(*(torch.cat(part) for part in zip(*parts, strict=True)))
@@ -92,31 +93,64 @@ def assign(x: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
     for some, index, several in zip(
         *(torch.split(of, block) for of in (x, centres, counts)), strict=True
     ):
-        some, _ = _centred(some, None)
-        chosen = some.gather(1, index[..., None].expand(-1, -1, some.shape[2]))
-        norm = chosen.square().sum(2).masked_fill(columns >= several[:, None], float("inf"))
+        some = some.float()
+        mean = some.mean(1, keepdim=True)
+        # Without the mean, which would drown small distances; as far as tokens need not be copied.
+        chosen = some.gather(1, index[..., None].expand(-1, -1, some.shape[2])) - mean
+        far = (mean * chosen).sum(2) + _lengths(chosen) / 2
+        far.masked_fill_(columns >= several[:, None], float("inf"))
         nearest = torch.cat(
             [
-                torch.baddbmm(norm[:, None], part, chosen.mT, beta=-0.5).argmax(2)
+                (part @ chosen.mT).sub_(far[:, None]).argmax(2)
                 for part in torch.split(some, rows, 1)
             ],
             1,
         )
-        # What is beyond a count repeats the best centre, which is its own as well.
-        own = columns.where(columns < several[:, None], 0)
-        parts.append(nearest.scatter(1, index.gather(1, own), own))
+        parts.append(_with_centres(nearest, index, several))
     return torch.cat(parts)
 
 
-def _centred(x: Tensor, there: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``x`` without the mean of its set, which would drown small distances, and squared norms."""
+def clusters(
+    x: Tensor, there: Tensor, counts: Tensor, neighbours: int = 5
+) -> tuple[Tensor, Tensor]:
+    """:func:`centres` and :func:`assign` by the :func:`density` of ``x``, its distances made once.
+
+    Returns:
+        The centres ``[F, c]`` and which of them each token is nearest to, ``[F, n]``.
+    """
+    counts = counts.to(x.device)
+    if x.shape[0] * x.shape[1] ** 2 > _KEPT:
+        best = centres(density(x, there, neighbours).score, counts)
+        return best, assign(x, best, counts)
+    found, apart = _few(x, there, neighbours)
+    best = centres(found.score, counts)
+    rows = apart.gather(1, best[..., None].expand(-1, -1, apart.shape[2]))
+    beyond = torch.arange(best.shape[1], device=x.device) >= counts[:, None]
+    nearest = rows.masked_fill_(beyond[..., None], float("inf")).argmin(1)
+    return best, _with_centres(nearest, best, counts)
+
+
+def _with_centres(nearest: Tensor, centres: Tensor, counts: Tensor) -> Tensor:
+    """``nearest`` ``[F, n]`` with each centre its own."""
+    columns = torch.arange(centres.shape[1], device=centres.device)
+    # What is beyond a count repeats the best centre, which is its own as well.
+    own = columns.where(columns < counts[:, None], 0)
+    return nearest.scatter(1, centres.gather(1, own), own)
+
+
+def _lengths(x: Tensor) -> Tensor:
+    """The squared lengths of vectors ``[..., D]``."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1)
+    return norm.square()
+
+
+def _centred(x: Tensor, there: Tensor | None) -> Tensor:
+    """``x`` without the mean of its set, which would drown small distances; 0 where not there."""
     x = x.float()
     if there is None:
-        x = x - x.mean(1, keepdim=True)
-    else:
-        share = there.float() / there.sum(1, keepdim=True).clamp(min=1)
-        x = (x - torch.einsum("fn,fnd->fd", share, x)[:, None]) * there[..., None]
-    return x, x.square().sum(2)
+        return x - x.mean(1, keepdim=True)
+    share = there.float() / there.sum(1, keepdim=True).clamp(min=1)
+    return (x - torch.einsum("fn,fnd->fd", share, x)[:, None]) * there[..., None]
 
 
 def _squares(x: Tensor, norm: Tensor, rows: slice, columns: slice) -> Tensor:
@@ -134,25 +168,29 @@ def _spread(apart: Tensor, neighbours: int) -> Tensor:
     return nearest.where(known, 0).sum(2) / known.sum(2).clamp(min=1)
 
 
-def _few(x: Tensor, there: Tensor, neighbours: int) -> Density:
-    """Of sets whose distances are kept."""
-    x, norm = _centred(x, there)
+def _few(x: Tensor, there: Tensor, neighbours: int) -> tuple[Density, Tensor]:
+    """Of sets whose squared distances ``[F, n, n]`` are kept; these too."""
+    some = None if bool(there.all()) else there
+    x = _centred(x, some)
     everything = slice(None)
-    apart = _squares(x, norm, everything, everything)
+    apart = _squares(x, _lengths(x), everything, everything)
     apart.diagonal(dim1=1, dim2=2).zero_()
-    apart.masked_fill_(~there[:, None], float("inf"))
+    largest = apart.flatten(1).amax(1, keepdim=True)
+    if some is not None:
+        both = there[:, None] & there[..., None]
+        largest = apart.where(both, 0).flatten(1).amax(1, keepdim=True)
+        apart.masked_fill_(~there[:, None], float("inf"))
     log_rho = -_spread(apart, neighbours).masked_fill(~there, float("inf"))
     rank = log_rho.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     least = apart.masked_fill(rank[:, None] >= rank[..., None], float("inf")).amin(2)
-    both = there[:, None] & there[..., None]
-    largest = apart.where(both, 0).flatten(1).amax(1, keepdim=True)
-    return Density(log_rho, least.where(rank > 0, largest).sqrt().where(there, 0))
+    delta = least.where(rank > 0, largest).sqrt().where(there, 0)
+    return Density(log_rho, delta), apart
 
 
 def _many(x: Tensor, there: Tensor, neighbours: int) -> Density:
     """Of one large set, in blocks of rows that are made twice."""
-    x, norm = _centred(x[:, there[0]], None)
-    n = x.shape[1]
+    x = _centred(x[:, there[0]], None)
+    norm, n = _lengths(x), x.shape[1]
     blocks = [slice(at, min(at + _AT_ONCE // n, n)) for at in range(0, n, _AT_ONCE // n)]
     spreads = []
     largest = x.new_zeros(())

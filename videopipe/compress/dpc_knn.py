@@ -9,13 +9,13 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from videopipe.compress.density import assign, centres, density
-from videopipe.compress.frames import by_frame, even_shares
+from videopipe.compress import density
+from videopipe.compress.frames import Frames, by_frame, even_shares
 from videopipe.compress.grouped import lowest
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
-_AT_ONCE = 2**21  # features
+_AT_ONCE = 2**20  # features
 
 
 class Clusters(NamedTuple):
@@ -42,14 +42,22 @@ def clusters(tokens: VisualTokens, counts: Tensor, neighbours: int) -> Clusters:
     for some in torch.split(shown, block):
         several = counts[some].to(tokens.x.device)
         begin = first[some].to(tokens.x.device)
+        x = _features(tokens, frames, some)
         some = some.to(tokens.x.device)
         index, there = frames.index[some], frames.there[some]
-        x = tokens.x[index].float()
-        peaks = centres(density(x, there, neighbours).score, several)
-        row = begin[:, None] + assign(x, peaks, several)
+        peaks, label = density.clusters(x, there, several, neighbours)
+        row = begin[:, None] + label
         known = torch.arange(peaks.shape[1], device=peaks.device) < several[:, None]
         parts.append((index[there], row[there], index.gather(1, peaks)[known]))
     return Clusters(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def _features(tokens: VisualTokens, frames: Frames, some: Tensor) -> Tensor:
+    """Features ``[F, n, D]`` of the frames ``some``, not copied if one follows the other."""
+    first, last = int(some[0]), int(some[-1])
+    if tokens.whole and last - first + 1 == len(some):
+        return tokens.x.view(*frames.index.shape, -1)[first : last + 1].float()
+    return tokens.x[frames.index[some.to(tokens.x.device)]].float()
 
 
 @register("dpc-knn")

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
 
 from videopipe.compress.grouped import spread
 from videopipe.compress.tokens import VisualTokens
 
-_AT_ONCE = 2**21  # features
+_AT_ONCE = 2**20  # features
 _ROUNDING = 1e-6  # of a cosine
+_NONE = 1e-8  # a length
+_4 = ((0, 0), (0, 1), (1, 0), (1, 1))  # rows and columns of children
 
 
 class Side(NamedTuple):
@@ -155,19 +156,34 @@ def tree(tokens: VisualTokens, *, sums: bool) -> Tree:
 
 def _likeness(x: Tensor, levels: int, sums: bool) -> Iterator[tuple[Tensor, Tensor]]:
     """``alike`` and ``strict`` of frames ``[B, h, w, D]``, level by level."""
+    norm = torch.linalg.vector_norm(x, dim=3)
     for _ in range(levels - 1):
-        first = x[:, :1, :1]
+        first, lone = x[:, :1, :1], norm[:, :1, :1]
         # A first row that is apart is halved with itself; so it counts half in a sum.
         share = x.new_ones(-(-x.shape[1] // 2), -(-x.shape[2] // 2), 1)
         if x.shape[1] % 2:
-            x, share[0] = torch.cat([x[:, :1], x], 1), share[0] / 2
+            x, norm = (torch.cat([of[:, :1], of], 1) for of in (x, norm))
+            share[0] /= 2
         if x.shape[2] % 2:
-            x, share[:, 0] = torch.cat([x[:, :, :1], x], 2), share[:, 0] / 2
-        corners = [x[:, down::2, across::2] for down in (0, 1) for across in (0, 1)]
-        x = (corners[0] + corners[1] + corners[2] + corners[3]) * (share if sums else 0.25)
-        alike = torch.stack([cosine_similarity(x, child, dim=3) for child in corners]).amin(0)
+            x, norm = (torch.cat([of[:, :, :1], of], 2) for of in (x, norm))
+            share[:, 0] /= 2
+        corners = [(slice(None), slice(down, None, 2), slice(right, None, 2)) for down, right in _4]
+        parent = (x[corners[0]] + x[corners[1]]).add_(x[corners[2]]).add_(x[corners[3]])
+        parent *= share if sums else 0.25
+        size = torch.linalg.vector_norm(parent, dim=3)
+        alike = _cosine(parent, x[corners[0]], size, norm[corners[0]])
+        for corner in corners[1:]:
+            alike = torch.minimum(alike, _cosine(parent, x[corner], size, norm[corner]))
         fewer = share[..., 0] < 1
-        yield alike, alike.where(~fewer, torch.minimum(alike, cosine_similarity(x, first, dim=3)))
+        strict = torch.minimum(alike, _cosine(parent, first, size, lone)) if fewer.any() else alike
+        yield alike, strict.where(fewer, alike)
+        x, norm = parent, size
+
+
+def _cosine(x: Tensor, y: Tensor, size: Tensor, other: Tensor) -> Tensor:
+    """Of vectors ``[..., D]`` of the lengths ``size`` and ``other``; 0 where one has none."""
+    product: Tensor = torch.linalg.vecdot(x, y)
+    return product / (size.clamp(min=_NONE) * other.clamp(min=_NONE))
 
 
 class Splits(NamedTuple):
