@@ -68,7 +68,7 @@ class Split:
         return Shares(made[: len(self.static)], made[len(self.static) :])
 
     def means(self, x: Tensor, segments: Tensor, cells: Tensor) -> Tensor:
-        """Means of ``x`` ``[T, n, D]`` over ``segments`` ``[f]`` at ``cells`` ``[f, m]`` of each."""
+        """Means of ``x`` ``[T, n, D]`` over ``segments`` ``[f]``, at some ``cells`` ``[f, m]``."""
         return torch.stack(
             [
                 x[self.segments[segment]].mean(0)[some]
