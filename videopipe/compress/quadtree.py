@@ -6,7 +6,6 @@ that edge have two children, that in the corner has one. All is on the CPU, but 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,8 +17,6 @@ from videopipe.compress.tokens import VisualTokens
 
 _AT_ONCE = 2**20  # features
 _ROUNDING = 1e-6  # of a cosine
-_NONE = 1e-8  # a length
-_4 = ((0, 0), (0, 1), (1, 0), (1, 1))  # rows and columns of children
 
 
 class Side(NamedTuple):
@@ -145,45 +142,49 @@ def tree(tokens: VisualTokens, *, sums: bool) -> Tree:
     levels = max(high - 1, wide - 1).bit_length() + 1
     rows, columns = _sides(high, levels), _sides(wide, levels)
     x = tokens.x.view(steps, high, wide, -1)
-    block = max(1, _AT_ONCE // x[0].numel())
-    parts = [list(_likeness(some.float(), levels, sums)) for some in torch.split(x, block)]
-    alike, strict = (
-        [torch.cat([part[level][which] for part in parts]).cpu() for level in range(levels - 1)]
-        for which in (0, 1)
-    )
+    alike: list[Tensor] = []
+    strict: list[Tensor] = []
+    for _ in range(levels - 1):
+        block = max(1, _AT_ONCE // x[0].numel())
+        made = [_halved(some.float(), sums) for some in torch.split(x, block)]
+        x, *both = (torch.cat(part) for part in zip(*made, strict=True))
+        for known, part in zip((alike, strict), both, strict=True):
+            known.append(part.cpu())
     return Tree(tokens.grid, rows, columns, alike, strict)
 
 
-def _likeness(x: Tensor, levels: int, sums: bool) -> Iterator[tuple[Tensor, Tensor]]:
-    """``alike`` and ``strict`` of frames ``[B, h, w, D]``, level by level."""
-    norm = torch.linalg.vector_norm(x, dim=3)
-    for _ in range(levels - 1):
-        first, lone = x[:, :1, :1], norm[:, :1, :1]
-        # A first row that is apart is halved with itself; so it counts half in a sum.
-        share = x.new_ones(-(-x.shape[1] // 2), -(-x.shape[2] // 2), 1)
-        if x.shape[1] % 2:
-            x, norm = (torch.cat([of[:, :1], of], 1) for of in (x, norm))
-            share[0] /= 2
-        if x.shape[2] % 2:
-            x, norm = (torch.cat([of[:, :, :1], of], 2) for of in (x, norm))
-            share[:, 0] /= 2
-        corners = [(slice(None), slice(down, None, 2), slice(right, None, 2)) for down, right in _4]
-        parent = (x[corners[0]] + x[corners[1]]).add_(x[corners[2]]).add_(x[corners[3]])
-        parent *= share if sums else 0.25
-        size = torch.linalg.vector_norm(parent, dim=3)
-        alike = _cosine(parent, x[corners[0]], size, norm[corners[0]])
-        for corner in corners[1:]:
-            alike = torch.minimum(alike, _cosine(parent, x[corner], size, norm[corner]))
-        fewer = share[..., 0] < 1
-        strict = torch.minimum(alike, _cosine(parent, first, size, lone)) if fewer.any() else alike
-        yield alike, strict.where(fewer, alike)
-        x, norm = parent, size
+def _halved(x: Tensor, sums: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """The next level of nodes ``[B, h, w, D]``; ``alike`` and ``strict`` of it."""
+    norm = _norm(x)
+    first, lone = x[:, :1, :1], norm[:, :1, :1]
+    # A first row that is apart is halved with itself; so it counts half in a sum.
+    share = x.new_ones(-(-x.shape[1] // 2), -(-x.shape[2] // 2), 1)
+    if x.shape[1] % 2:
+        x, norm = (torch.cat([of[:, :1], of], 1) for of in (x, norm))
+        share[0] /= 2
+    if x.shape[2] % 2:
+        x, norm = (torch.cat([of[:, :, :1], of], 2) for of in (x, norm))
+        share[:, 0] /= 2
+    corners = [(x[:, a::2, b::2], norm[:, a::2, b::2]) for a in (0, 1) for b in (0, 1)]
+    parent = (corners[0][0] + corners[1][0]).add_(corners[2][0]).add_(corners[3][0])
+    parent *= share if sums else 0.25
+    alike = torch.stack([_dot(parent, child).div_(size) for child, size in corners]).amin(0)
+    norm, fewer = _norm(parent), share[..., 0] < 1
+    alike /= norm
+    if not fewer.any():
+        return parent, alike, alike
+    other = _dot(parent, first) / (norm * lone)
+    return parent, alike, torch.minimum(alike, other).where(fewer, alike)
 
 
-def _cosine(x: Tensor, y: Tensor, size: Tensor, other: Tensor) -> Tensor:
-    """Of vectors ``[..., D]`` of the lengths ``size`` and ``other``; 0 where one has none."""
+def _norm(x: Tensor) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(x, dim=3)
+    return length.clamp_(min=1e-8)
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
     product: Tensor = torch.linalg.vecdot(x, y)
-    return product / (size.clamp(min=_NONE) * other.clamp(min=_NONE))
+    return product
 
 
 class Splits(NamedTuple):
