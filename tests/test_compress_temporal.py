@@ -306,7 +306,7 @@ def test_plain_procedures_keep_the_same() -> None:
     for k in (60, 120, 250):
         for name in ("evs", "dtd"):
             ours = compress(name, whole, k, reference="previous").host
-            assert ours.tolist()[:k] == PLAIN[name](whole, k).tolist()[:k]  # type: ignore[attr-defined]
+            assert ours.tolist()[:k] == PLAIN[name](whole, k).tolist()[:k]
         rows = compress("framefusion", whole, k).apply(whole.x)
         assert torch.allclose(rows, PLAIN["framefusion"](whole, k), atol=1e-5)
     kept = PLAIN["dycoke"](whole, 30 * 3 + 7 * 9)

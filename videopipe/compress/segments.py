@@ -12,6 +12,8 @@ from torch import Tensor
 from videopipe.compress.changes import unit_scale
 from videopipe.compress.density import assign, centres, density
 
+_STARTS = 256  # segments that start in so many frames are looked at at once
+
 
 def saving(same: NDArray[np.bool_]) -> tuple[list[slice], int]:
     """The segments that save the most tokens, and how many (HoliTom).
@@ -24,25 +26,33 @@ def saving(same: NDArray[np.bool_]) -> tuple[list[slice], int]:
     """
     steps = len(same) + 1
     # For how many frames more a cell stays the same as in this one.
+    number = np.arange(steps)[:, None]
+    change = np.where(same, steps - 1, number[:-1])
     reach = np.zeros((steps, same.shape[1]), dtype=np.int64)
-    for step in range(steps - 2, -1, -1):
-        np.multiply(reach[step + 1] + 1, same[step], out=reach[step])
-    saved = np.full(steps + 1, -1, dtype=np.int64)  # of the first frames
-    saved[0] = 0
-    start = np.zeros(steps + 1, dtype=np.int64)  # of the last segment of these
-    for step in range(steps):
-        cells = np.bincount(reach[step])[::-1].cumsum()[::-1]  # that reach as far, or farther
-        ends = slice(step + 1, step + 1 + len(cells))
-        total = saved[step] + np.arange(len(cells)) * cells
-        better = total >= saved[ends]
-        saved[ends][better] = total[better]
-        start[ends][better] = step
+    reach[:-1] = np.minimum.accumulate(change[::-1], axis=0)[::-1] - number[:-1]
+    # Of the first frames: what is saved, and with it, as the lower digits, where the last segment
+    # starts, so that of equal ones the shortest is the largest.
+    base = steps + 1
+    best = np.zeros(steps + 1, dtype=np.int64)
+    for first in range(0, steps, _STARTS):
+        some = reach[first : first + _STARTS]
+        wide = int(some.max()) + 1
+        rows = np.arange(len(some))[:, None]
+        cells = np.bincount((some + rows * wide).ravel(), minlength=len(some) * wide)
+        cells = cells.reshape(len(some), wide)[:, ::-1].cumsum(1)[:, ::-1]  # that reach as far
+        saves = cells * np.arange(wide) * base + (first + rows)
+        longest = some.max(1).tolist()
+        for step, (row, length) in enumerate(zip(saves, longest, strict=True), first):
+            ends = best[step + 1 : step + 2 + length]
+            before = int(best[step]) // base * base
+            np.maximum(ends, row[: length + 1] + before, out=ends)
     segments = []
     end = steps
     while end:
-        segments.append(slice(int(start[end]), end))
-        end = int(start[end])
-    return segments[::-1], int(saved[steps])
+        start = int(best[end]) % base
+        segments.append(slice(start, end))
+        end = start
+    return segments[::-1], int(best[steps]) // base
 
 
 def cut_apart(frames: Tensor, least: int, threshold: float) -> list[slice]:
