@@ -60,8 +60,8 @@ def test_what_all_stages_need_is_needed() -> None:
 
 def test_parameters_stand_behind_a_name() -> None:
     whole = tokens((2, 4, 6))
-    made = compress("pool(height=2, width=3)", whole, 12)
-    assert torch.equal(made.to_dense(), compress("pool", whole, 12, height=2, width=3).to_dense())
+    made = compress("pool(rows=2)", whole, 12)
+    assert torch.equal(made.to_dense(), compress("pool", whole, 12, rows=2).to_dense())
     relevant = compress("quota(assigner=tome, power=1.0)", whole, 9)
     asked = compress("quota", whole, 9, assigner="tome", power=1.0)
     assert torch.equal(relevant.to_dense(), asked.to_dense())
@@ -78,9 +78,9 @@ def test_parameters_stand_behind_a_name() -> None:
         ("evs:. | divprune", r"\. is no share"),
         ("divprune | evs", "'evs' works on whole frames, so it goes first"),
         ("evs | magic", "no compressor 'magic'"),
-        ("pool(height)", "'height' is no parameter; write name=value"),
+        ("pool(rows)", "'rows' is no parameter; write name=value"),
         ("pool(high=2)", "compressor 'pool' does not take that"),
-        ("pool(height=x)", "compressor 'pool' does not take that"),
+        ("pool(rows=x)", "compressor 'pool' does not take that"),
     ],
 )
 def test_what_cannot_be_read_is_told(spec: str, says: str) -> None:

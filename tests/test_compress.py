@@ -273,7 +273,7 @@ def test_pool_is_adaptive_pooling_where_cells_are_of_one_size(
     steps: int, height: int, width: int, down: int, across: int
 ) -> None:
     whole = tokens((steps, height * down, width * across))
-    made = compress("pool", whole, steps * height * width, height=height, width=width)
+    made = compress("pool", whole, steps * height * width, rows=height)
     frames = whole.x.view(steps, height * down, width * across, 3).permute(0, 3, 1, 2)
     wanted = functional.adaptive_avg_pool2d(frames, (height, width)).permute(0, 2, 3, 1)
     assert torch.allclose(made.apply(whole.x), wanted.reshape(-1, 3), atol=1e-6)
@@ -288,7 +288,7 @@ def test_pool_finds_the_shape_of_the_frame_by_itself(
     whole = tokens(grid)
     k = grid[0] * to[0] * to[1]
     made = compress("pool", whole, k)
-    asked = compress("pool", whole, k, height=to[0], width=to[1])
+    asked = compress("pool", whole, k, rows=to[0])
     assert torch.allclose(made.to_dense(), asked.to_dense())
 
 
@@ -302,7 +302,7 @@ def test_pool_to_a_given_grid_averages_bands_as_equal_as_can_be(
     height, width = data.draw(st.integers(1, high)), data.draw(st.integers(1, wide))
     whole = tokens(grid)
     k = steps * height * width
-    made = compress("pool", whole, k, height=height, width=width)
+    made = compress("pool", whole, k, rows=height)
     frames = whole.x.view(*grid, 3)
     wanted = [
         frames[
@@ -320,11 +320,13 @@ def test_pool_to_a_given_grid_averages_bands_as_equal_as_can_be(
         assert torch.allclose(by_place[at], mean, atol=1e-5)
 
 
-def test_a_grid_that_is_larger_than_the_frame_is_the_frame() -> None:
+def test_rows_are_as_many_as_there_are_tokens_and_places_for() -> None:
     whole = tokens((2, 3, 4))
-    made = compress("pool", whole, 8, height=2, width=99)
-    assert len(made) == 8  # one frame's rows of 4, for both frames together
-    assert torch.equal(made.pos[:, 0, 0], torch.full((8,), 0.5))
+    for rows, k, bands in ((99, 12, 3), (3, 4, 2), (1, 20, 3)):
+        made = compress("pool", whole, k, rows=rows)
+        assert len(made) == k
+        first = made.pos[made.pos[:, 0, 0] == 0, 0, 1]
+        assert len(first.unique()) == bands
 
 
 def test_fewer_tokens_than_frames_average_neighbouring_frames() -> None:
@@ -338,7 +340,7 @@ def test_fewer_tokens_than_frames_average_neighbouring_frames() -> None:
 
 def test_a_row_of_pool_stands_at_the_mean_and_is_hosted_by_the_nearest() -> None:
     whole = tokens((1, 3, 9))
-    made = compress("pool", whole, 3, height=1, width=3)
+    made = compress("pool", whole, 3, rows=1)
     assert made.pos[:, 0].tolist() == [[0, 1, 1], [0, 1, 4], [0, 1, 7]]
     assert whole.pos[made.host].tolist() == [[0, 1, 1], [0, 1, 4], [0, 1, 7]]
     between = compress("pool", tokens((2, 2, 5)), 1)  # of several as near, the first
@@ -349,9 +351,8 @@ def test_a_row_of_pool_stands_at_the_mean_and_is_hosted_by_the_nearest() -> None
 def test_pool_of_long_clips_keeps_its_rows_in_order_of_time() -> None:
     """Sums of many positions are beyond what float32 counts in whole numbers."""
     whole = tokens((3000, 12, 14), dim=1)
-    made = compress("pool", whole, 2 * 9, height=3, width=3)
-    assert len(made) == 18
-    assert made.pos[:, 0, 0].tolist() == [749.5] * 9 + [2249.5] * 9
+    made = compress("pool", whole, 2)
+    assert made.pos[:, 0, 0].tolist() == [749.5, 2249.5]
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])
@@ -404,7 +405,7 @@ def test_unknown_parameters_are_told(params: dict[str, object]) -> None:
         compress("uniform", tokens((1, 2, 2)), 2, **params)
 
 
-@pytest.mark.parametrize("wrong", [{"height": 0}, {"width": -1}, {"height": 2.5}])
+@pytest.mark.parametrize("wrong", [{"rows": 0}, {"rows": -1}, {"rows": 2.5}])
 def test_a_grid_without_cells_is_told(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match="pool' does not take that"):
         compress("pool", tokens((1, 4, 4)), 4, **wrong)

@@ -65,7 +65,7 @@ def test_scales_are_those_of_m3(name: str, case: Case) -> None:
 def test_frequencies_are_those_of_fourier_vlm_but_for_the_scale(case: Case) -> None:
     whole, (rows, columns) = case_tokens(case), case.params["reserve"]
     steps, high, wide = whole.grid
-    made = Fourier(rows, columns)(whole, steps * rows * columns)
+    made = Fourier(rows)(whole, steps * rows * columns)
     wanted = case.outputs["tokens"].reshape(len(made), -1)
     scale = np.sqrt(high * wide / (rows * columns))
     assert np.allclose(made.apply(whole.x) * scale, wanted, rtol=1e-4, atol=1e-4)
@@ -234,7 +234,7 @@ def test_adaptive_windows_are_those_of_torch(
     whole = tokens(grid, needs=())
     frames = whole.x.view(*grid, 3).permute(0, 3, 1, 2)
     wanted = functional.adaptive_avg_pool2d(frames, to).permute(0, 2, 3, 1).reshape(-1, 3)
-    made = compress("tokenflex", whole, len(wanted), height=to[0], width=to[1])
+    made = compress("tokenflex", whole, len(wanted), rows=to[0])
     assert torch.allclose(made.apply(whole.x), wanted, atol=1e-6)
     used = (made.to_dense() > 0).sum(0)
     assert int(used.min()) == 1

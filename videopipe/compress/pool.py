@@ -34,8 +34,8 @@ class GridPool:
 
     The frames share ``k`` evenly, and a frame of ``n`` tokens is cut into bands of its aspect
     ratio, each band into as many cells as make ``n`` in all; where fewer tokens than frames are
-    left, neighbouring frames are averaged as well. With ``height`` and ``width`` each frame becomes
-    that grid instead, as far as ``k`` allows.
+    left, neighbouring frames are averaged as well. ``rows`` is into how many bands a frame is cut
+    instead, as far as there are tokens for them.
 
     ``window`` is what a row is the mean of. ``cells`` have no token in common; ``adaptive`` windows
     overlap where the sides do not divide; ``lowpass`` keeps low frequencies; ``pyramid`` gives each
@@ -50,43 +50,32 @@ class GridPool:
     whole: ClassVar[bool] = True
     exact: ClassVar[str] = "unequal cells"
     paper: ClassVar[str] = ""
-    height: int | None = None
-    width: int | None = None
+    rows: int | None = None
     window: Window = "cells"
 
     def __post_init__(self) -> None:
-        for side in (self.height, self.width):
-            if side is not None and not (isinstance(side, int) and side >= 1):
-                raise ValueError(f"height and width are whole numbers from 1, got {side}")
+        if self.rows is not None and not (isinstance(self.rows, int) and self.rows >= 1):
+            raise ValueError(f"rows is a whole number from 1, got {self.rows}")
         if self.window not in get_args(Window):
             raise ValueError(f"window is one of {', '.join(get_args(Window))}, got {self.window}")
-        if self.window in ("pyramid", "line") and (self.height or self.width):
-            raise ValueError(f"height and width say nothing to a {self.window}")
+        if self.window in ("pyramid", "line") and self.rows:
+            raise ValueError(f"rows says nothing to a {self.window}")
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
-        steps, high, wide = tokens.grid
         if self.window == "line":
             stretch = even(len(tokens), k).to(tokens.x.device)
             row = torch.arange(k, device=stretch.device).repeat_interleave(stretch)
             return TokenMap.merge(tokens, row, stretch.cumsum(0) - (stretch + 1) // 2)
         if self.window == "pyramid":
             return _in_scales(tokens, k)
-        rows = 0
-        shares = even(k, min(steps, k))
-        if self.height or self.width:
-            rows, columns = min(self.height or high, high), min(self.width or wide, wide)
-            if rows * columns > k:
-                rows, shares = 0, torch.tensor([k])
-            else:
-                shares = torch.full((min(steps, k // (rows * columns)),), rows * columns)
 
         def sampler(high: int, wide: int, n: int) -> Sampling:
+            rows = max(min(self.rows, high, n), -(-n // wide)) if self.rows else 0
             if self.window == "cells":
                 return cell_sampling(high, wide, n, rows)
             return grid_sampling(high, wide, n, _AXES[self.window], rows)
 
-        # All frames together have no more places than one.
-        return sampled(tokens, shares.clamp(max=high * wide), sampler)
+        return sampled(tokens, even(k, min(tokens.grid[0], k)), sampler)
 
 
 @register("tokenflex")
