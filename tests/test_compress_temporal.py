@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,10 @@ def test_what_turns_evenly_is_sampled_at_even_distances() -> None:
     assert counts[0] == 32
     for start in (1, 17, 33, 49):  # about 32 tokens of each quarter
         assert 24 <= sum(counts[start : start + 16]) <= 40
+    # All cells are about the same: some are sampled once more, not all a bit too early.
+    host = compress("evs", of(x), 32 * 5 + 16).host
+    steps = [host[host % 32 == cell] // 32 for cell in range(32)]
+    assert min(int(some.diff().min()) for some in steps) >= 8
 
 
 def test_both_ways_to_compare_with_what_was_kept_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,6 +301,9 @@ def test_vidcom2_takes_frames_of_any_number_of_tokens() -> None:
     for k in range(1, len(some)):
         holds(compress("vidcom2", some, k), some, k)
     assert vidcom2.uniqueness(some).isinf().tolist() == [False, True, False] + [False] * 3
+    even = of(noise(1, 1, 16) + 0.1 * noise(2, 40, 16, seed=1)).take(torch.arange(50))
+    made = compress("vidcom2", replace(even, x=even.x.sign()), 20)
+    assert int((made.host < 40).sum()) > 14  # of the frame of 40, not half of all
     shares = vidcom2.demand(vidcom2.uniqueness(some))
     assert shares[1] == 0
     assert shares.sum() == pytest.approx(5)
