@@ -1,13 +1,14 @@
 """How fast the compressors are, beside a plain transcription of each published procedure.
 
     python pipelines/bench_compress.py
+    python pipelines/bench_compress.py --segments          # HoliTom's segmentation by itself
     python pipelines/bench_compress.py --only divprune,holitom --tokens 4096 --rounds 5
 
 Tokens are frames of 16 x 16 with ``D`` features each: a background that drifts, objects that move
 over it, and noise, cut into scenes. Both sides end with the features kept, ``[K, D]``. Each
 measurement is a process of its own, so that its peak of memory is its own. Beside the time stands
 the multiple of one pass over the tokens, ``x.sum(0)`` of the same tensor. The exponent is that of
-cost against ``N * K``, fitted over the sizes. HoliTom's segmentation is measured by itself as well.
+cost against ``N * K``, fitted over the sizes.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,11 +31,15 @@ from _compress_plain_diversity import PLAIN as DIVERSITY
 from _compress_plain_grid import PLAIN as GRID
 from _compress_plain_merging import PLAIN as MERGING
 from _compress_plain_temporal import PLAIN as TEMPORAL
+from _compress_plain_temporal import saving as plain_saving
 from torch import Tensor
 
 from videopipe.compress import VisualTokens, compose, compress, methods
+from videopipe.compress.holitom import likeness
+from videopipe.compress.segments import saving
 
 SIDE = 16
+TAU = 0.8  # cosine above which HoliTom calls a token the same
 SCENES = 8  # of a video, whatever its length
 PLAIN: dict[str, Callable[[VisualTokens, int], object]] = (
     ATTENTION | DIVERSITY | GRID | MERGING | TEMPORAL
@@ -104,25 +110,28 @@ def measure(name: str, side: str, n: int, k: int, dim: int, rounds: int, device:
 
     run = ours if side == "ours" else plain
 
-    def timed(call: Callable[[], object]) -> float:
-        if device != "cpu":
-            torch.cuda.synchronize()
+    def once() -> float:
+        wait()
         began = time.perf_counter()
-        call()
+        run()
+        wait()
+        return time.perf_counter() - began
+
+    def wait() -> None:
         if device != "cpu":
             torch.cuda.synchronize()
-        return time.perf_counter() - began
 
     small = film(1024, 16, compose(name).needs, device)
     compress(name, small, 100)  # imports and first calls are no part of it
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    seconds = [timed(run)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of making the tokens
+    before = memory("VmRSS")
+    seconds = [once()]
+    peak = memory("VmHWM") - before
     for _ in range(rounds - 1):
         if sum(seconds) > LIMIT / 4:
             break
-        seconds.append(timed(run))
-    one_pass = statistics.median(timed(lambda: tokens.x.sum(0)) for _ in range(9))
+        seconds.append(once())
+    _, one_pass = timed(lambda: (tokens.x.sum(0), wait()), 9)
     print(json.dumps([statistics.median(seconds), one_pass, peak / 1024]))
 
 
@@ -151,6 +160,37 @@ def exponent(points: list[tuple[int, float]]) -> float:
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / over
 
 
+def memory(what: str) -> int:
+    """KiB of this process, of a line of its status."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{what}:")[2].split()[0])
+
+
+def timed(call: Callable[[], Any], rounds: int = 3) -> tuple[Any, float]:
+    """What a call gives, and the median of its seconds."""
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        made = call()
+        seconds.append(time.perf_counter() - began)
+    return made, statistics.median(seconds)
+
+
+def segmentation(dim: int) -> None:
+    """Print how long HoliTom takes to cut videos of several lengths, beside the plain procedure."""
+    torch.set_num_threads(2)
+    print("\n| frames | ms | plain | of plain | same segments |\n|---|---|---|---|---|")
+    for steps in (128, 256, 512):
+        alike = likeness(film(steps * SIDE**2, dim, frozenset(), "cpu"))
+        (ours, saved), fast = timed(partial(saving, (alike > TAU).numpy()))
+        (theirs, plain_saved), slow = timed(partial(plain_saving, alike, TAU))
+        same = [(part.start, part.stop - 1) for part in ours] == theirs and saved == plain_saved
+        print(
+            f"| {steps} | {fast * 1e3:.1f} | {slow * 1e3:.0f} | {slow / fast:.0f}x | {same} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default="", help="names, with commas")
@@ -159,11 +199,15 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--segments", action="store_true", help="HoliTom's segmentation alone")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         name, side, n, k = options.one
         measure(name, side, int(n), int(k), options.dim, options.rounds, options.device)
+        return
+    if options.segments:
+        segmentation(64)
         return
     names = [one for one in options.only.split(",") if one] or [
         name for name in methods() if name not in ("none", "auto")
