@@ -10,7 +10,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from videopipe.compress.changes import unit_scale
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.segments import clustered
 from videopipe.compress.static import Rows, Split, about_peaks
@@ -77,15 +76,15 @@ def steadiness(x: Tensor, segments: list[slice]) -> Tensor:
         x: ``[T, n, D]``.
     """
     made = x.new_full((len(segments), x.shape[1]), -1.0)
-    scale = unit_scale(x)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=2)
+    scale = norm.clamp(min=1e-12).reciprocal()
+    length = (norm * scale).square()  # 1, or 0 of a token of zeros
     for row, segment in zip(made, segments, strict=True):
         frames = segment.stop - segment.start
         if frames > 1:
             # All cosines together are the square of the sum of the unit vectors.
-            some, part = x[segment], scale[segment]
-            total = torch.einsum("tn,tnd->nd", part, some).square().sum(1)
-            own = (torch.linalg.vector_norm(some, dim=2) * part).square().sum(0)
-            row[:] = (total - own) / (frames * (frames - 1))
+            total = torch.einsum("tn,tnd->nd", scale[segment], x[segment]).square().sum(1)
+            row[:] = (total - length[segment].sum(0)) / (frames * (frames - 1))
     return made
 
 
