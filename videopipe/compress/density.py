@@ -189,9 +189,14 @@ def _few(x: Tensor, there: Tensor, neighbours: int) -> tuple[Density, Tensor]:
 
 def _many(x: Tensor, there: Tensor, neighbours: int) -> Density:
     """Of one large set, in blocks of rows that are made twice."""
+    log_rho = x.new_full(there.shape, float("-inf"), dtype=torch.float32)
+    delta = torch.zeros_like(log_rho)
+    if not bool(there.any()):
+        return Density(log_rho, delta)
     x = _centred(x[:, there[0]], None)
     norm, n = _lengths(x), x.shape[1]
-    blocks = [slice(at, min(at + _AT_ONCE // n, n)) for at in range(0, n, _AT_ONCE // n)]
+    step = max(1, _AT_ONCE // n)
+    blocks = [slice(at, min(at + step, n)) for at in range(0, n, step)]
     spreads = []
     largest = x.new_zeros(())
     for rows in blocks:
@@ -210,6 +215,5 @@ def _many(x: Tensor, there: Tensor, neighbours: int) -> Density:
             later >= torch.arange(rows.start, rows.stop, device=x.device)[:, None], float("inf")
         )[0].amin(1)
     least[order[0]] = largest
-    log_rho, delta = norm.new_full(there.shape, float("-inf")), norm.new_zeros(there.shape)
     log_rho[there], delta[there] = -spread, least.sqrt()
     return Density(log_rho, delta)

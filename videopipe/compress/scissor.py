@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -34,8 +35,9 @@ class Components:
     such that the second is about the same: it is looked for in five steps at most, until it would
     leave ``k`` within ``slack``. A row takes the place of the token in the middle of its component.
 
-    Above 2,048 components of frames only those of consecutive stretches of as many are compared,
-    and tokens join a mean of their stretch, so that the cost is linear in the number of tokens.
+    Above 2,048 components of frames those of consecutive stretches of as many are compared, until
+    all that are left can be; above 2,048 rows tokens join a mean of their stretch. So the cost is
+    linear in the number of tokens.
     Components are exact; the released code samples graphs above about 3,200 tokens.
     """
 
@@ -53,17 +55,29 @@ class Components:
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         links = _in_frames(tokens)
         least, most = max(k, len(tokens) - len(links.cosine)), len(tokens)
-        first, tried = _first_step(tokens, links, least), min(2 * k, len(tokens))
+        tried = min(2 * k, len(tokens))
+        parts, left = self._cut(tokens, links, least, k)
         for _ in range(_TRIES):
-            if abs(first.left - k) <= self.slack * k or not least < tried < most:
+            if abs(left - k) <= self.slack * k or not least < tried < most:
                 break
-            some = _first_step(tokens, links, tried)
-            if some.left <= (1 + self.slack) * k:
-                least, first = tried, some
+            some, some_left = self._cut(tokens, links, tried, k)
+            if some_left <= (1 + self.slack) * k:
+                least, parts, left = tried, some, some_left
             else:
                 most = tried
             tried = round((least * most) ** 0.5)
-        return _joined(tokens, _over_time(tokens, first, len(first.mean) - k))[0]
+        return _joined(tokens, *_to_number(tokens, parts, k))[0]
+
+    def _cut(self, tokens: VisualTokens, links: Links, count: int, k: int) -> tuple[Parts, int]:
+        """``count`` components of frames, and how many these leave over time at the cosine of
+        their last link."""
+        used = len(tokens) - count
+        parts = Parts.within(tokens, links, used)
+        tau = float(links.cosine[used - 1]) if used else torch.inf
+        rest = parts
+        while k <= _SET < len(rest) and (strong := rest.links.strong(tau)):
+            rest = rest.over(tokens, rest.groups(strong))
+        return parts, len(rest) - rest.links.strong(tau)
 
 
 class Scissored(NamedTuple):
@@ -78,79 +92,82 @@ class Scissored(NamedTuple):
 def by_threshold(tokens: VisualTokens, tau: float) -> Scissored:
     """The published procedure, with as many rows as come of the threshold ``tau``."""
     links = _in_frames(tokens)
-    first = _first_step(tokens, links, len(tokens) - int((links.cosine > tau).sum()))
-    made, labels = _joined(tokens, _over_time(tokens, first, int((first.links.cosine > tau).sum())))
-    of = torch.empty(len(first.mean), dtype=torch.int64)
-    of[first.label] = tokens.step.cpu()
-    return Scissored(made, labels, torch.bincount(of, minlength=tokens.grid[0]))
+    parts = Parts.within(tokens, links, int((links.cosine > tau).sum()))
+    frame = torch.empty(len(parts), dtype=torch.int64)
+    frame[parts.own] = tokens.step.cpu()
+    group = parts.groups(int((parts.links.cosine > tau).sum()))
+    made, labels = _joined(tokens, parts.over(tokens, group), _everywhere(tokens))
+    return Scissored(made, labels, torch.bincount(frame, minlength=tokens.grid[0]))
 
 
-class FirstStep(NamedTuple):
-    """Components of frames: that of each token, ``label`` int64 ``[N]``, in the order of their
-    first tokens; their ``mean`` ``[M, D]``; the trees of these means.
+@dataclass(frozen=True)
+class Parts:
+    """Components, in the order of their first tokens.
 
-    ``left`` is how many the trees leave, cut at the cosine at which those of the tokens were.
-    """
-
-    label: Tensor
-    mean: Tensor
-    links: Links
-    left: int
-
-
-def _first_step(tokens: VisualTokens, links: Links, count: int) -> FirstStep:
-    """``count`` components, of the ``links`` in frames."""
-    used = len(tokens) - count
-    label = _in_order(links.groups(len(tokens), used))
-    mean = _means(tokens, label, 1 / torch.bincount(label).float()[label])
-    over_time = trees(mean, *_stretches(len(mean)))
-    tau = float(links.cosine[used - 1]) if used else torch.inf
-    return FirstStep(label, mean, over_time, count - over_time.strong(tau))
-
-
-class Anchors(NamedTuple):
-    """Components over time: that of each token, ``own`` int64 ``[N]``, its ``share`` float32
-    ``[N]`` of the mean of means, and these, ``mean`` ``[K, D]``.
-
-    ``near`` are tokens and the stretch of components that they may join.
+    ``own`` int64 ``[N]`` is that of each token, ``share`` float32 ``[N]`` what this is of its mean,
+    ``mean`` ``[M, D]``.
     """
 
     own: Tensor
     share: Tensor
     mean: Tensor
-    near: list[tuple[Tensor, slice]]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @cached_property
+    def links(self) -> Links:
+        """The trees of the means, within stretches."""
+        return trees(self.mean, *_stretches(len(self)))
+
+    @classmethod
+    def within(cls, tokens: VisualTokens, links: Links, count: int) -> Parts:
+        """Those that the first ``count`` links of tokens leave."""
+        own = _in_order(links.groups(len(tokens), count))
+        share = 1 / torch.bincount(own).float()[own]
+        return cls(own, share, _means(tokens, own, share))
+
+    def groups(self, count: int) -> Tensor:
+        """What the first ``count`` links join, int64 ``[M]``, in the order of their first."""
+        return _in_order(self.links.groups(len(self), count))
+
+    def over(self, tokens: VisualTokens, group: Tensor) -> Parts:
+        """These joined to groups, whose means are those of their means."""
+        share = self.share / torch.bincount(group).float()[group][self.own]
+        own = group[self.own]
+        return Parts(own, share, _means(tokens, own, share))
 
 
-def _over_time(tokens: VisualTokens, first: FirstStep, joins: int) -> Anchors:
-    """What ``joins`` links leave: those between means, then those between what they leave."""
-    own, mean, links = first.label, first.mean, first.links
-    share = 1 / torch.bincount(own).float()[own]
-    near = [(torch.arange(len(own)), slice(0, len(mean) - joins))]
-    while True:
-        some = min(joins, len(links.cosine))
-        group = _in_order(links.groups(len(mean), some))
-        if len(mean) - joins > _SET:  # so large a number is met by the first links
-            ends = _stretches(len(mean))[0][1:, 0].tolist()
-            before = torch.bincount(own).cumsum(0)[[end - 1 for end in ends]].tolist()
-            spans = [(int(part.min()), int(part.max()) + 1) for part in group.tensor_split(ends)]
-            near = [
-                (part, slice(*span))
-                for part, span in zip(own.argsort().tensor_split(before), spans, strict=True)
-            ]
-        share = share / torch.bincount(group).float()[group][own]
-        own = group[own]
-        mean = _means(tokens, own, share)
-        joins -= some
-        if not joins:
-            return Anchors(own, share, mean, near)
-        links = trees(mean, *_stretches(len(mean)))
+_Near = list[tuple[Tensor, slice]]  # tokens, and the stretch of components that they may join
 
 
-def _joined(tokens: VisualTokens, made: Anchors) -> tuple[TokenMap, Tensor]:
+def _to_number(tokens: VisualTokens, parts: Parts, k: int) -> tuple[Parts, _Near]:
+    """``k`` components, and which of them tokens may join."""
+    if k > _SET:  # so many are met at once
+        group = parts.groups(len(parts) - k)
+        ends = _stretches(len(parts))[0][1:, 0].tolist()
+        before = torch.bincount(parts.own).cumsum(0)[[end - 1 for end in ends]].tolist()
+        spans = [slice(int(each.min()), int(each.max()) + 1) for each in group.tensor_split(ends)]
+        stretches = parts.own.argsort().tensor_split(before)
+        return parts.over(tokens, group), list(zip(stretches, spans, strict=True))
+    while (count := len(parts)) > k:
+        some = min(count - k, len(parts.links.cosine))
+        if count > _SET:
+            # Half at a time: what comes again in another stretch would be too late.
+            some = min(some, count - max(_SET, count // 2))
+        parts = parts.over(tokens, parts.groups(some))
+    return parts, _everywhere(tokens)
+
+
+def _everywhere(tokens: VisualTokens) -> _Near:
+    return [(torch.arange(len(tokens)), slice(0, None))]
+
+
+def _joined(tokens: VisualTokens, made: Parts, near: _Near) -> tuple[TokenMap, Tensor]:
     """The rows, each of a component and of the tokens that join it; which one each token joins."""
     unit = normalize(made.mean, dim=1)
     joins = torch.empty(len(tokens), dtype=torch.int64)
-    for rows, span in made.near:
+    for rows, span in near:
         anchors = unit[span].T
         for some in torch.split(rows, max(1, _AT_ONCE // anchors.shape[1])):
             cosine = tokens.x[some.to(unit.device)].float() @ anchors

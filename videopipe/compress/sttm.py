@@ -66,17 +66,17 @@ class SpatioTemporal:
         if self.temporal is None:
             return self._frames(tokens, made, k)
         # As many nodes of frames as come to k or fewer if those alike are merged.
-        least, most = k, len(tokens)
+        least, tried, most = k, len(tokens), len(tokens) + 1
         nodes, links = self._linked(tokens, made, k)
         for _ in range(_TRIES):
-            middle = round((least * most) ** 0.5)
-            if not least < middle < most:
-                break
-            some, linked = self._linked(tokens, made, middle)
-            if middle - linked.strong(self.temporal) <= k:
-                least, nodes, links = middle, some, linked
+            some, linked = self._linked(tokens, made, tried)
+            if tried - linked.strong(self.temporal) <= k:
+                least, nodes, links = tried, some, linked
             else:
-                most = middle
+                most = tried
+            tried = round((least * most) ** 0.5)
+            if not least < tried < most:
+                break
         return _joined(tokens, nodes, links.groups(least, least - k), self.weighted_avg)
 
     def _frames(self, tokens: VisualTokens, made: Tree, k: int) -> TokenMap:

@@ -34,7 +34,7 @@ class VectorQuantized:
     normalised tokens has another scale than the language model knows) and takes the place of the
     token most like its centre, and its time. Made for very few rows, 12 to 64: more than 256 are
     made in stretches of frames, 256 at most in each, so that the cost is linear in the number of
-    tokens. Seeds are drawn several at a time. An empty cluster gets the worst represented token.
+    tokens. An empty cluster gets the worst represented token.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -114,24 +114,33 @@ def _assigned(x: Tensor, scale: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _seeds(x: Tensor, scale: Tensor, k: int, dice: torch.Generator) -> Tensor:
-    """k-means++: tokens drawn by their squared distance to the nearest so far, int64 ``[k]``."""
-    n = len(x)
-    apart = torch.ones(n)
+    """k-means++: tokens drawn by their squared distance to the nearest so far, int64 ``[k]``.
+
+    Several are drawn at a time, by the distances before. One that is nearer to another of these is
+    kept with the odds of what is left of its distance: so each is drawn as if alone.
+    """
+    apart = torch.ones(len(x))
     drawn = torch.empty(0, dtype=torch.int64)
     while len(drawn) < k:
-        # The first ones one by one, then no more at once than half of what there is.
-        count = min(max(1, len(drawn) // 2), _SEEDS, k - len(drawn), int((apart > 0).sum()))
-        if not count:  # all others are copies
-            others = spread(n)
+        if not bool((apart > 0).any()):  # all others are copies
+            others = spread(len(x))
             others = others[~torch.isin(others, drawn)]
             return torch.cat([drawn, others[: k - len(drawn)]]).to(x.device)
-        new = torch.multinomial(apart, count, generator=dice)
-        drawn = torch.cat([drawn, new])
-        new = new.to(x.device)
-        cosine = (x @ (x[new] * scale[new, None]).T).amax(1) * scale
-        nearest = (2 - 2 * cosine.cpu()).clamp(min=0)
-        apart = torch.minimum(apart, nearest) if len(drawn) > count else nearest
+        count = min(max(1, len(drawn) // 2), _SEEDS)
+        new = torch.multinomial(apart, count, replacement=True, generator=dice)
+        vectors = x[new.to(x.device)] * scale[new.to(x.device), None]
+        cosine = ((x @ vectors.T) * scale[:, None]).cpu()
+        limits = (apart[new] * torch.rand(count, generator=dice)).tolist()
+        between = (2 - 2 * cosine[new]).tolist()
+        kept: list[int] = []
+        for one, limit in enumerate(limits):
+            if min((between[one][other] for other in kept), default=4.0) > limit:
+                kept.append(one)
+        kept = kept[: k - len(drawn)]
+        nearest = 2 - 2 * cosine[:, kept].amax(1)
+        apart = torch.minimum(apart, nearest) if len(drawn) else nearest
         apart[apart < 2 * _ROUNDING] = 0
+        drawn = torch.cat([drawn, new[kept]])
         apart[drawn] = 0
     return drawn.to(x.device)
 
