@@ -56,7 +56,7 @@ def _features(tokens: VisualTokens, frames: Frames, some: Tensor) -> Tensor:
     """Features ``[F, n, D]`` of the frames ``some``, not copied if one follows the other."""
     first, last = int(some[0]), int(some[-1])
     if tokens.whole and last - first + 1 == len(some):
-        return tokens.x.view(*frames.index.shape, -1)[first : last + 1].float()
+        return tokens.x.reshape(*frames.index.shape, -1)[first : last + 1].float()
     return tokens.x[frames.index[some.to(tokens.x.device)]].float()
 
 

@@ -141,7 +141,7 @@ def tree(tokens: VisualTokens, *, sums: bool) -> Tree:
     steps, high, wide = tokens.grid
     levels = max(high - 1, wide - 1).bit_length() + 1
     rows, columns = _sides(high, levels), _sides(wide, levels)
-    x = tokens.x.view(steps, high, wide, -1)
+    x = tokens.x.reshape(steps, high, wide, -1)
     alike: list[Tensor] = []
     strict: list[Tensor] = []
     for _ in range(levels - 1):

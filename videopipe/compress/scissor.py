@@ -90,12 +90,17 @@ class Scissored(NamedTuple):
 
 
 def by_threshold(tokens: VisualTokens, tau: float) -> Scissored:
-    """The published procedure, with as many rows as come of the threshold ``tau``."""
-    links = _in_frames(tokens)
+    """The published procedure, with as many rows as come of the threshold ``tau``.
+
+    All tokens of a frame are compared, and all of its components with those of the others.
+    """
+    links = _in_frames(tokens, len(tokens))
     parts = Parts.within(tokens, links, int((links.cosine > tau).sum()))
     frame = torch.empty(len(parts), dtype=torch.int64)
     frame[parts.own] = tokens.step.cpu()
-    group = parts.groups(int((parts.links.cosine > tau).sum()))
+    over_time = trees(parts.mean, *_stretches(len(parts), len(parts)))  # all with all
+    joins = int((over_time.cosine > tau).sum())
+    group = _in_order(over_time.groups(len(parts), joins))
     made, labels = _joined(tokens, parts.over(tokens, group), _everywhere(tokens))
     return Scissored(made, labels, torch.bincount(frame, minlength=tokens.grid[0]))
 
@@ -182,11 +187,11 @@ def _joined(tokens: VisualTokens, made: Parts, near: _Near) -> tuple[TokenMap, T
     return TokenMap.merge(tokens, row, host, src, weight), joins
 
 
-def _in_frames(tokens: VisualTokens) -> Links:
-    """The trees of each frame, or of parts of frames with more tokens than are compared."""
+def _in_frames(tokens: VisualTokens, most: int | None = None) -> Links:
+    """The trees of each frame, or of parts of frames with more tokens than are compared, ``most``."""
     frames = by_frame(tokens)
     n = frames.index.shape[1]
-    parts = -(-n // _SET)
+    parts = -(-n // (most or _SET))
     index, there = (
         pad(of, (0, -n % parts)).view(-1, -(-n // parts)) for of in (frames.index, frames.there)
     )
@@ -194,10 +199,10 @@ def _in_frames(tokens: VisualTokens) -> Links:
     return trees(tokens.x, index[some], there[some])
 
 
-def _stretches(count: int) -> tuple[Tensor, Tensor]:
-    """0 to ``count - 1`` in stretches of at most ``_SET``, about equal ones: ``index`` int64 and
-    ``there`` bool ``[F, n]``."""
-    parts = -(-count // _SET)
+def _stretches(count: int, most: int | None = None) -> tuple[Tensor, Tensor]:
+    """0 to ``count - 1`` in stretches of at most ``most``, about equal ones: ``index`` int64 and
+    ``there`` bool ``[F, n]``. ``_SET`` if None."""
+    parts = -(-count // (most or _SET))
     ends = torch.arange(parts + 1) * count // parts
     index = ends[:-1, None] + torch.arange(int(ends.diff().max()))
     there = index < ends[1:, None]
