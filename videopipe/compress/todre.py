@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from videopipe.compress.tokens import TokenMap, VisualTokens
 _ATTENTION = "attention:-2"
 _ROWS = 64  # of likenesses to all tokens, computed together
 _HELD = 2**24  # likenesses
+_LOOKED_AT = 1024  # tokens that the next picks may be of
 
 
 @register("todre")
@@ -70,9 +72,9 @@ class ToDRE:
 def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
     """``k`` tokens, each the least like those picked before it, int64 ``[k]`` in this order.
 
-    A token's cosines with all others are needed once it is picked. They are computed for those that
-    are least like the picked ones so far, many together, and kept until their turn comes: the same
-    picks as with all tokens read for each.
+    A token's cosines with all others are needed once it is picked. They are computed for many
+    together, those that would be picked next if there were only the tokens that are now the least
+    alike, and kept until their turn comes: the same picks as with all tokens read for each.
 
     Args:
         unit: ``[N, D]``, rows of unit length.
@@ -84,7 +86,7 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
     held: dict[int, NDArray[np.float32]] = {first: (unit @ unit[first]).cpu().numpy()}
     likeness = np.zeros(n)  # float64: thousands of cosines are summed
     likeness[at_end] = np.inf
-    order, pick = [], first
+    order, pick, foreseen = [], first, 0
     while True:
         order.append(pick)
         likeness += held.pop(pick)
@@ -97,15 +99,37 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
         left = np.isfinite(likeness)
         if not left.any() or np.ptp(likeness[left]) <= ALIKE * len(order):
             break
+        # As far ahead as was foreseen last time, and further if all of it came true.
+        several = min(_ROWS, max(_ROWS // 8, 2 * (len(order) - foreseen)))
+        foreseen = len(order)
+        rows = _ahead(unit, likeness, pick, several, held)
         worst_first = sorted(held, key=likeness.__getitem__, reverse=True)
-        for row in worst_first[: max(0, len(held) + _ROWS - max(_ROWS, _HELD // n))]:
+        for row in worst_first[: max(0, len(held) + len(rows) - max(_ROWS, _HELD // n))]:
             del held[row]
-        worth = likeness.copy()
-        worth[list(held)] = np.inf
-        worth[pick] = -np.inf  # among many ties it might not be one of the lowest
-        some = min(_ROWS, n)
-        rows = np.argpartition(worth, some - 1)[:some]
-        rows = rows[worth[rows] < np.inf]
-        cosines = (unit[torch.from_numpy(rows).to(device)] @ unit.mT).cpu().numpy()
-        held.update(zip(rows.tolist(), cosines, strict=True))
+        cosines = (unit[torch.tensor(rows, device=device)] @ unit.mT).cpu().numpy()
+        held.update(zip(rows, cosines, strict=True))
     return torch.tensor(filled(order, k, at_end), dtype=torch.int64, device=device)
+
+
+def _ahead(
+    unit: Tensor, likeness: NDArray[np.float64], pick: int, several: int, held: Container[int]
+) -> list[int]:
+    """The next picks, ``pick`` first, if all of them are of the tokens that are now the best.
+
+    ``several`` at most, without those that are ``held``.
+    """
+    some = min(len(unit), max(_ROWS, min(_LOOKED_AT, len(unit) // 16)))
+    rows = np.argpartition(likeness, some - 1)[:some]
+    rows = np.unique(np.append(rows[np.isfinite(likeness[rows])], pick))
+    among = unit[torch.from_numpy(rows).to(unit.device)]
+    cosines, here = (among @ among.mT).cpu().numpy(), likeness[rows]
+    found, place = [], int(np.searchsorted(rows, pick))
+    for _ in rows:
+        if (row := int(rows[place])) not in held:
+            found.append(row)
+        if len(found) == several:
+            break
+        here += cosines[place]
+        here[place] = np.inf
+        place = int(here.argmin())
+    return found
