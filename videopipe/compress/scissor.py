@@ -188,7 +188,7 @@ def _joined(tokens: VisualTokens, made: Parts, near: _Near) -> tuple[TokenMap, T
 
 
 def _in_frames(tokens: VisualTokens, most: int | None = None) -> Links:
-    """The trees of each frame, or of parts of frames with more tokens than are compared, ``most``."""
+    """The trees of each frame, or of parts of frames of more than ``most`` tokens."""
     frames = by_frame(tokens)
     n = frames.index.shape[1]
     parts = -(-n // (most or _SET))
