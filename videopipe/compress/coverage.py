@@ -42,8 +42,9 @@ class Coverage:
         for start in range(0, len(rows), len(self._within)):
             part = slice(start, start + len(self._within))
             within = self._within[: len(rows[part])]
-            np.take(self.values, rows[part], axis=0, out=within, mode="clip")
-            np.clip(within, old[part, None], new[part, None], out=within)
+            self.values.take(rows[part], axis=0, out=within, mode="clip")
+            np.maximum(within, old[part, None], out=within)
+            np.minimum(within, new[part, None], out=within)
             self.gain -= within.sum(0, dtype=np.float64)
         self.gain += old.sum(dtype=np.float64)
         self.best[rows] = new
@@ -68,37 +69,43 @@ def most_covering(
         bonus: ``[N]``, what a token adds by itself.
         barred: bool ``[N]``, only taken when nothing else is left.
     """
-    sizes = [len(window.gain) for window in windows]
-    ends = np.cumsum(sizes)
-    spans = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-    closed = np.zeros(ends[-1], dtype=bool) if barred is None else barred.copy()
-    own = np.zeros(ends[-1]) if bonus is None else np.asarray(bonus, dtype=np.float64)
-    added = np.concatenate([window.gain for window in windows])
-    if everywhere is not None:
-        added += everywhere.gain
-    nothing = ALIKE * added
-    worth = np.where(closed, -np.inf, added + own)
-    best = np.array([span.start + worth[span].argmax() for span in spans])
+    ends = np.cumsum([len(window.gain) for window in windows]).tolist()
+    spans = [slice(end - len(w.gain), end) for w, end in zip(windows, ends, strict=True)]
+    within = np.concatenate([window.gain for window in windows])
+    for window, span in zip(windows, spans, strict=True):
+        window.gain = within[span]  # where it keeps up to date what its tokens add
+    last = np.zeros(ends[-1], dtype=bool) if barred is None else barred
+    # What a token adds by itself: nothing can make up for it once it is chosen.
+    own = np.zeros(ends[-1]) if bonus is None else np.array(bonus, dtype=np.float64)
+    own[last] = -np.inf
+
+    def added(to: Any) -> Any:
+        return within[to] if everywhere is None else within[to] + everywhere.gain[to]
+
+    nothing = ALIKE * added(slice(None))
+    best, top = [0] * len(windows), np.zeros(len(windows))
+
+    def look(number: int) -> None:
+        worth = added(spans[number]) + own[spans[number]]
+        best[number] = int(worth.argmax())
+        top[number] = worth[best[number]]
+
+    for number in range(len(windows)):
+        look(number)
     order: list[int] = []
     while len(order) < k:
-        where = int(worth[best].argmax())
-        pick = int(best[where])
-        if closed[pick]:
+        where = int(top.argmax())
+        if top[where] == -np.inf:
             break
-        if added[pick] <= nothing[pick]:
-            left = ~closed
-            if (added[left] <= nothing[left]).all() and np.ptp(own[left]) <= ALIKE:
+        pick = spans[where].start + best[where]
+        if added(pick) <= nothing[pick]:
+            left = own > -np.inf
+            if (added(left) <= nothing[left]).all() and np.ptp(own[left]) <= ALIKE:
                 break
         order.append(pick)
-        closed[pick] = True
-        windows[where].take(pick - spans[where].start)
+        own[pick] = -np.inf
+        windows[where].take(best[where])
         changed = everywhere is not None and everywhere.take(pick)
         for number in range(len(windows)) if changed else (where,):
-            span = spans[number]
-            added[span] = windows[number].gain
-            if everywhere is not None:
-                added[span] += everywhere.gain[span]
-            worth[span] = np.where(closed[span], -np.inf, added[span] + own[span])
-            best[number] = span.start + worth[span].argmax()
-    last = np.zeros_like(closed) if barred is None else barred
+            look(number)
     return filled(order, k, last)
