@@ -136,18 +136,18 @@ def by_hand(x: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
     return -spread, delta
 
 
-@pytest.mark.parametrize("neighbours", [1, 4, 30])
+@pytest.mark.parametrize(("neighbours", "n"), [(1, 23), (4, 23), (30, 23), (3, 32), (5, 40)])
 @pytest.mark.parametrize("rows", [2**23, 40], ids=["kept", "in blocks"])
 def test_densities_of_sets_of_any_size(
-    neighbours: int, rows: int, monkeypatch: pytest.MonkeyPatch
+    neighbours: int, n: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(density, "_KEPT", rows)
     monkeypatch.setattr(density, "_AT_ONCE", rows)
-    x = noise(5, 23, 7) + 50
-    there = torch.rand(5, 23, generator=torch.Generator().manual_seed(1)) < 0.6
+    x = noise(5, n, 7) + 50
+    there = torch.rand(5, n, generator=torch.Generator().manual_seed(1)) < 0.6
     there[2] = True
     there[3] = False
-    there[4] = torch.arange(23) == 9
+    there[4] = torch.arange(n) == 9
     made = density.density(x, there, neighbours)
     for number in range(5):
         rho, delta = by_hand(x[number][there[number]], neighbours)

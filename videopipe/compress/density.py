@@ -163,7 +163,14 @@ def _squares(x: Tensor, norm: Tensor, rows: slice, columns: slice) -> Tensor:
 
 def _spread(apart: Tensor, neighbours: int) -> Tensor:
     """Mean of the squared distances to the nearest tokens there are: ``[F, rows]``."""
-    nearest = apart.topk(min(neighbours, apart.shape[2]), dim=2, largest=False, sorted=False).values
+    n = apart.shape[2]
+    if n % 8 == 0 and n >= 8 * neighbours:
+        # The nearest are among the groups of eight whose own nearest are: half of the work.
+        eights = apart.view(*apart.shape[:2], 8, n // 8)
+        which = eights.amin(2).topk(neighbours, dim=2, largest=False, sorted=False).indices
+        apart = eights.gather(3, which[:, :, None].expand(-1, -1, 8, -1)).flatten(2)
+    near = min(neighbours, apart.shape[2])
+    nearest = apart.topk(near, dim=2, largest=False, sorted=False).values
     known = nearest.isfinite()
     return nearest.where(known, 0).sum(2) / known.sum(2).clamp(min=1)
 
