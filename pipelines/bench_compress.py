@@ -44,7 +44,7 @@ SCENES = 8  # of a video, whatever its length
 PLAIN: dict[str, Callable[[VisualTokens, int], object]] = (
     ATTENTION | DIVERSITY | GRID | MERGING | TEMPORAL
 )
-LIMIT = 240  # seconds for one measurement
+LIMIT = 120  # seconds for one measurement
 PLAIN_TOKENS = 8192  # above, the plain procedures need memory of N * N
 
 

@@ -108,6 +108,9 @@ class Probe:
             directions = torch.randn(
                 _DIRECTIONS, x.shape[-1], generator=torch.Generator().manual_seed(0)
             ).to(x.device)
-            self._note("sensitivity", sampled(x, module, directions))
+            # Rows of a merger that become one token go together.
+            merged = self.linears and x.dim() == 2
+            together = self.linears[0].in_features // x.shape[-1] if merged else 1
+            self._note("sensitivity", sampled(x, module, directions, together=together))
         finally:
             self._within = False
