@@ -49,7 +49,7 @@ SPECS = (
     *("evs", "framefusion", "vidcom2", "dycoke", "holitom", "fastvid", "prunevid"),
     *("evs:0.5 | divprune", "evs | dpc-knn", "evs:0.5 | dpc-knn", "evs:0.25 | tome"),
     *("framefusion | dpc-knn", "framefusion:0.5 | dpc-knn", "framefusion:0.25 | dpc-knn"),
-    *("framefusion | tome", "framefusion:0.25 | tome"),
+    *("framefusion | tome", "framefusion:0.25 | tome", "auto"),
 )
 NEEDS = frozenset({"attention:-1", "recv:-1", "attention:-2"})
 
@@ -104,8 +104,8 @@ def clips(
     films: int, lengths: Sequence[int], folder: Path
 ) -> Iterator[tuple[str, VisualTokens, list[Tensor]]]:
     """Clips of every length, what they are for, and their events."""
-    kinds: list[tuple[Kind, int]] = [(KINDS[seed % len(KINDS)], seed) for seed in range(films)]
-    kinds += [("space", seed) for seed in range(-(-films // 3))]
+    kinds: list[tuple[Kind, int]] = [(KINDS[seed % len(KINDS)], seed) for seed in films]
+    kinds += [("space", seed) for seed in films[:: len(KINDS)]]
     for kind, seed in kinds:
         film = plan(kind, 1000 + seed, SECONDS)
         video = folder / f"{kind}_{seed}.mp4"
@@ -126,7 +126,7 @@ def clips(
 
 
 def measured(
-    films: int, lengths: Sequence[int], specs: Sequence[str], folder: Path
+    films: Sequence[int], lengths: Sequence[int], specs: Sequence[str], folder: Path
 ) -> dict[str, Any]:
     """``{"kind length share": {spec: [value of each clip]}}``."""
     table: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -135,20 +135,25 @@ def measured(
         for share in SHARES:
             k = max(1, round(share * len(tokens)))
             for spec in specs:
-                made = compress(spec, tokens, k)
-                where = f"{tokens.grid[0]} {share}"
-                if kind == "space":
-                    table[f"space {where}"][spec].append(placed(tokens, made))
-                    continue
-                table[f"overview {where}"][spec].append(coverage(tokens, made))
-                if events:
-                    table[f"content {where}"][spec].append(told(tokens, made, events))
+                for asks in ("space",) if kind == "space" else ("overview", "content"):
+                    about = f"auto(asks={asks})" if spec == "auto" else spec
+                    made = compress(about, tokens, k)
+                    if asks == "space":
+                        value = placed(tokens, made)
+                    elif asks == "overview":
+                        value = coverage(tokens, made)
+                    elif events:
+                        value = told(tokens, made, events)
+                    else:
+                        continue
+                    table[f"{asks} {tokens.grid[0]} {share}"][spec].append(value)
     return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--films", type=int, default=6)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first film")
     parser.add_argument("--specs", default=",".join(SPECS), help="compositions, with commas")
     parser.add_argument("--lengths", default="4,16,64", help="frames of a clip, with commas")
     parser.add_argument("--folder", type=Path, help="where films are kept")
@@ -156,11 +161,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(2)
     specs = options.specs.split(",")
+    films = range(options.first, options.first + options.films)
     lengths = [int(length) for length in options.lengths.split(",")]
     for spec in specs:
         compose(spec)
     with tempfile.TemporaryDirectory() as folder:
-        table = measured(options.films, lengths, specs, options.folder or Path(folder))
+        table = measured(films, lengths, specs, options.folder or Path(folder))
     if options.out:
         options.out.write_text(json.dumps(table))
     mean = {where: {s: statistics.mean(v) for s, v in row.items()} for where, row in table.items()}
