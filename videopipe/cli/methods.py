@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from inspect import getdoc, signature
 from typing import Annotated, Any
@@ -62,7 +63,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 def _row(kind: str, name: str, method: Any) -> dict[str, Any]:
-    text = (getdoc(method) or "").replace("``", "")
+    text = re.sub(r":\w+:`([^`]*)`", r"\1", getdoc(method) or "").replace("``", "")
     summary, _, rest = text.partition("\n\n")
     return {
         "kind": kind,

@@ -35,7 +35,7 @@ class DyCoke:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "as many of each frame, within one"
+    exact: ClassVar[str] = "equal numbers of each frame, within one"
     paper: ClassVar[str] = "arXiv 2411.15024"
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:

@@ -49,7 +49,7 @@ class FastVID:
     needs: ClassVar[frozenset[str]] = frozenset({"attention:-1"})
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "shares by largest remainder"
+    exact: ClassVar[str] = "largest remainders"
     paper: ClassVar[str] = "arXiv 2503.11187"
     segments: int | None = None
     tau: float = 0.9

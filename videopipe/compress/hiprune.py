@@ -31,7 +31,7 @@ class HiPrune:
 
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "registers fill each frame's share"
+    exact: ClassVar[str] = "registers that fill each frame's share"
     paper: ClassVar[str] = "arXiv 2508.00553"
     alpha: float = 0.1
     middle: str = "50%"

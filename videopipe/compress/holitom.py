@@ -41,7 +41,7 @@ class HoliTom:
     needs: ClassVar[frozenset[str]] = frozenset({"recv:-1"})
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "tau by bisection, shares by largest remainder"
+    exact: ClassVar[str] = "bisection of tau, largest remainders"
     paper: ClassVar[str] = "arXiv 2505.21334"
     tau: float | None = None
     beta: float = 0.6

@@ -36,7 +36,7 @@ class PruMerge:
 
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "one of each frame's share is the rest"
+    exact: ClassVar[str] = "one row for the rest of each frame"
     paper: ClassVar[str] = "arXiv 2403.15388"
     neighbours: int = 32
     block: str = "-1"

@@ -35,7 +35,7 @@ class PruneVid:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = True
-    exact: ClassVar[str] = "shares by largest remainder"
+    exact: ClassVar[str] = "largest remainders"
     paper: ClassVar[str] = "arXiv 2412.16117"
     clusters: float = 0.25
     tau: float = 0.8

@@ -39,7 +39,7 @@ class RecoverableCompression:
 
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "outliers only share out each frame's part"
+    exact: ClassVar[str] = "even shares of the frames"
     paper: ClassVar[str] = "arXiv 2409.01179"
     text: float = 50 / math.sqrt(768)
     block: str = "-1"

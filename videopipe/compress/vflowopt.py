@@ -38,7 +38,7 @@ class VFlowOpt:
 
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "as many dropped as make kept and cells the share"
+    exact: ClassVar[str] = "cells and kept tokens that fill the share"
     paper: ClassVar[str] = "arXiv 2508.05211"
     cell: float = 15.6
     alpha: float = 0.0

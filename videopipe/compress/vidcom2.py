@@ -34,7 +34,7 @@ class UnusualTokens:
     needs: ClassVar[frozenset[str]] = frozenset()
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "shares by largest remainder"
+    exact: ClassVar[str] = "largest remainders"
     paper: ClassVar[str] = "arXiv 2505.14454"
     temperature: float = 0.01
     channels: float = 0.5

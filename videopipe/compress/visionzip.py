@@ -34,7 +34,7 @@ class DominantContextual:
 
     kind: ClassVar[Kind] = "merge"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "as many targets as the dominant tokens leave"
+    exact: ClassVar[str] = "contextual tokens that fill the share"
     paper: ClassVar[str] = ""
     dominant: float = 54 / 64
     block: str = "-2"

@@ -35,7 +35,7 @@ class VisPruner:
 
     kind: ClassVar[Kind] = "prune"
     whole: ClassVar[bool] = False
-    exact: ClassVar[str] = "the last round drops what is left to drop"
+    exact: ClassVar[str] = "a last round of what is left to drop"
     paper: ClassVar[str] = "arXiv 2412.01818"
     important: float = 0.5
     step: int = 8
