@@ -52,6 +52,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(max_min, name, size)
     monkeypatch.setattr(todre, "_ROWS", 5)
     monkeypatch.setattr(todre, "_HELD", 3000)
+    monkeypatch.setattr(todre, "_SMALL", 0)
     monkeypatch.setattr(sensitivity, "_AT_ONCE", 400)
 
 

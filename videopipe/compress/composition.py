@@ -66,13 +66,11 @@ def compose(spec: str, **params: Any) -> Composition:
         ConfigError: an unknown name, parameters that a method does not take, or an order that
             cannot work; the sentence says which.
     """
-    texts = _split(spec, "|")
-    stages = [_stage(text, spec) for text in texts]
+    stages = [_stage(text, spec) for text in _split(spec, "|")]
     if params:
         if len(stages) > 1:
             raise ConfigError(f"'{spec}' is several compressors: write parameters behind the name.")
-        name = _name(spec)
-        stages = [Stage(name, _made(name, params), stages[0].share)]
+        stages = [Stage(stages[0].name, _made(stages[0].name, params), stages[0].share)]
     if stages[-1].share is not None:
         raise ConfigError(
             f"The last compressor of '{spec}' meets the budget and has no share of its own: "
@@ -110,12 +108,6 @@ def _stage(text: str, spec: str) -> Stage:
             raise ConfigError(f"'{spec}': '{item.strip()}' is no parameter; write name=value.")
         params[pair[1]] = _value(pair[2])
     return Stage(found[1], _made(found[1], params), share)
-
-
-def _name(spec: str) -> str:
-    found = _STAGE.fullmatch(spec)
-    assert found
-    return found[1]
 
 
 def _made(name: str, params: dict[str, Any]) -> Compressor:

@@ -57,7 +57,7 @@ def even_shares(tokens: VisualTokens, k: int) -> Tensor:
 
     No frame gets more than it has. Fewer than one for each go to frames at even distances.
     """
-    size = torch.bincount(tokens.step, minlength=tokens.grid[0]).cpu()
+    size = tokens.sizes
     there = size.nonzero().squeeze(1)
     even = torch.tensor([part.stop - part.start for part in cut(k, len(there))])
     shares = torch.zeros_like(size)
@@ -72,7 +72,7 @@ def demand_shares(tokens: VisualTokens, demand: Tensor, k: int, floor: int = 1) 
 
     Each frame that has tokens gets ``floor`` as far as there are enough, and none more than it has.
     """
-    size = torch.bincount(tokens.step, minlength=tokens.grid[0]).cpu()
+    size = tokens.sizes
     least = size.clamp(max=min(floor, k // max(1, int((size > 0).sum()))))
     wanted = demand.double().cpu().where(size > 0, torch.zeros(()).double())
     return torch.from_numpy(allocate(wanted.numpy(), k, least.numpy(), size.numpy()))

@@ -19,6 +19,7 @@ from videopipe.compress.tokens import TokenMap, VisualTokens
 _ATTENTION = "attention:-2"
 _ROWS = 64  # of likenesses to all tokens, computed together
 _HELD = 2**24  # likenesses
+_SMALL = 2**23  # features
 _LOOKED_AT = 1024  # tokens that the next picks may be of
 
 
@@ -74,7 +75,8 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
 
     A token's cosines with all others are needed once it is picked. They are computed for many
     together, those that would be picked next if there were only the tokens that are now the least
-    alike, and kept until their turn comes: the same picks as with all tokens read for each.
+    alike, and kept until their turn comes: the same picks as with all tokens read for each. Few
+    tokens are read faster than the next picks are foreseen.
 
     Args:
         unit: ``[N, D]``, rows of unit length.
@@ -82,6 +84,7 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
         last: bool ``[N]``, only taken when nothing else is left.
     """
     n, device = len(unit), unit.device
+    small = unit.numel() <= _SMALL
     at_end: NDArray[np.bool_] = last.cpu().numpy()
     held: dict[int, NDArray[np.float32]] = {first: (unit @ unit[first]).cpu().numpy()}
     likeness = np.zeros(n)  # float64: thousands of cosines are summed
@@ -102,12 +105,14 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
         # As far ahead as was foreseen last time, and further if all of it came true.
         several = min(_ROWS, max(_ROWS // 8, 2 * (len(order) - foreseen)))
         foreseen = len(order)
-        rows = _ahead(unit, likeness, pick, several, held)
+        rows = [pick] if small else _ahead(unit, likeness, pick, several, held)
         worst_first = sorted(held, key=likeness.__getitem__, reverse=True)
         for row in worst_first[: max(0, len(held) + len(rows) - max(_ROWS, _HELD // n))]:
             del held[row]
-        cosines = (unit[torch.tensor(rows, device=device)] @ unit.mT).cpu().numpy()
-        held.update(zip(rows, cosines, strict=True))
+        some = unit[torch.tensor(rows, device=device)]
+        cosines = ((unit @ some[0])[None] if len(rows) == 1 else some @ unit.mT).cpu().numpy()
+        # Copies: a row must not hold the others that it was computed with.
+        held.update(zip(rows, map(np.copy, cosines), strict=True))
     return torch.tensor(filled(order, k, at_end), dtype=torch.int64, device=device)
 
 

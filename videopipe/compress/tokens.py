@@ -67,6 +67,14 @@ class VisualTokens:
         return self.pos[:, 0].round().long()
 
     @cached_property
+    def sizes(self) -> Tensor:
+        """int64 ``[T]`` on the CPU: the tokens of each step of the grid."""
+        steps, high, wide = self.grid
+        if self.whole:
+            return torch.full((steps,), high * wide)
+        return torch.bincount(self.step, minlength=steps).cpu()
+
+    @cached_property
     def whole(self) -> bool:
         """Whether there is one token for each place of the grid, in order."""
         steps, high, wide = self.grid
@@ -128,12 +136,13 @@ class TokenMap:
             wrong = "its parts differ in length"
         elif not _all_named(self.dst, rows):
             wrong = "a row has no entry"
-        elif bool(((named := torch.cat([self.src, self.host])) < 0).any()) or bool(
-            (named >= self.tokens_in).any()
-        ):
-            wrong = "it names tokens that are not there"
         elif not bool((self.host.diff() > 0).all()):
             wrong = "its hosts are not in ascending order, each once"
+        elif rows and not (
+            _within(self.host[:: max(1, rows - 1)], self.tokens_in)  # its first and its last
+            and (self.src is self.host or _within(self.src, self.tokens_in))
+        ):
+            wrong = "it names tokens that are not there"
         elif not bool(torch.isfinite(self.weight).all()):
             wrong = "a weight is not finite"
         elif not bool((self.pos[:, 0, 0].diff() >= 0).all()):
@@ -266,10 +275,15 @@ class TokenMap:
         )
 
 
+def _within(places: Tensor, n: int) -> bool:
+    low, high = places.aminmax()
+    return int(low) >= 0 and int(high) < n
+
+
 def _all_named(dst: Tensor, rows: int) -> bool:
     """Whether ``dst`` names each of ``rows`` rows, and no other."""
-    if not len(dst):
-        return rows == 0
-    if int(dst.min()) < 0 or int(dst.max()) != rows - 1:
+    if len(dst) == rows and torch.equal(dst, torch.arange(rows, device=dst.device)):
+        return True
+    if len(dst) < rows or not rows or not _within(dst, rows):
         return False
-    return bool((torch.bincount(dst) > 0).all())
+    return bool((torch.bincount(dst, minlength=rows) > 0).all())
