@@ -244,7 +244,11 @@ def test_the_norm_stands_for_the_sensitivity_and_needs_nothing() -> None:
     assert torch.equal(norm.host, compress("zoo-prune", signal, 12).host)
 
 
-def test_max_sum_picks_as_with_all_likenesses(small_blocks: None) -> None:
+@pytest.mark.parametrize("small", [0, 2**23])
+def test_max_sum_picks_as_with_all_likenesses(
+    small_blocks: None, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(todre, "_SMALL", small)
     for x in (noise(288, 12), film(16, 18, 12), 1 + 0.1 * noise(288, 12)):
         unit, nothing = unit_rows(x)
         likeness = unit.double() @ unit.double().T
@@ -257,7 +261,11 @@ def test_max_sum_picks_as_with_all_likenesses(small_blocks: None) -> None:
             assert todre.max_sum(unit, k, 5, nothing).tolist() == order[:k]
 
 
-def test_max_sum_goes_on_where_many_are_alike(small_blocks: None) -> None:
+@pytest.mark.parametrize("small", [0, 2**23])
+def test_max_sum_goes_on_where_many_are_alike(
+    small_blocks: None, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(todre, "_SMALL", small)
     kinds = torch.arange(288) // 2 % 3
     unit, nothing = unit_rows(noise(3, 4)[kinds])
     order = todre.max_sum(unit, 40, 0, nothing)

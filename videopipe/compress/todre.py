@@ -83,8 +83,9 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
         first: the first pick.
         last: bool ``[N]``, only taken when nothing else is left.
     """
+    if unit.numel() <= _SMALL:
+        return _one_by_one(unit, k, first, last)
     n, device = len(unit), unit.device
-    small = unit.numel() <= _SMALL
     at_end: NDArray[np.bool_] = last.cpu().numpy()
     held: dict[int, NDArray[np.float32]] = {first: (unit @ unit[first]).cpu().numpy()}
     likeness = np.zeros(n)  # float64: thousands of cosines are summed
@@ -105,15 +106,31 @@ def max_sum(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
         # As far ahead as was foreseen last time, and further if all of it came true.
         several = min(_ROWS, max(_ROWS // 8, 2 * (len(order) - foreseen)))
         foreseen = len(order)
-        rows = [pick] if small else _ahead(unit, likeness, pick, several, held)
+        rows = _ahead(unit, likeness, pick, several, held)
         worst_first = sorted(held, key=likeness.__getitem__, reverse=True)
         for row in worst_first[: max(0, len(held) + len(rows) - max(_ROWS, _HELD // n))]:
             del held[row]
-        some = unit[torch.tensor(rows, device=device)]
-        cosines = ((unit @ some[0])[None] if len(rows) == 1 else some @ unit.mT).cpu().numpy()
+        cosines = (unit[torch.tensor(rows, device=device)] @ unit.mT).cpu().numpy()
         # Copies: a row must not hold the others that it was computed with.
         held.update(zip(rows, map(np.copy, cosines), strict=True))
     return torch.tensor(filled(order, k, at_end), dtype=torch.int64, device=device)
+
+
+def _one_by_one(unit: Tensor, k: int, first: int, last: Tensor) -> Tensor:
+    likeness = torch.zeros(len(unit), dtype=torch.float64, device=unit.device)
+    gone = last.clone()
+    order, pick = [], first
+    while True:
+        order.append(pick)
+        gone[pick] = True
+        likeness += unit @ unit[pick]
+        if len(order) == k:
+            break
+        low, place = likeness.masked_fill(gone, torch.inf).min(0)
+        if bool(likeness.masked_fill(gone, -torch.inf).max() - low <= ALIKE * len(order)):
+            break  # nothing tells those apart that are left, or there are none
+        pick = int(place)
+    return torch.tensor(filled(order, k, last.cpu().numpy()), device=unit.device)
 
 
 def _ahead(
