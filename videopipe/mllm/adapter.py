@@ -159,7 +159,7 @@ class VideoMLLM:
         embed = cast(Any, self.model).get_input_embeddings()
         text = embed(torch.tensor(ids, dtype=torch.long, device=self.model.device)).float()
         text = text.to(tokens.x.device)
-        mean = functional.normalize(text, dim=-1).mean(0)
+        mean = functional.normalize(text, dim=-1).sum(0) / max(1, len(ids))
         fits = functional.normalize(tokens.x.float(), dim=-1) @ mean
         return replace(
             tokens,
