@@ -104,6 +104,24 @@ def test_features_before_the_projector_are_those_it_makes_tokens_of(model: Video
     assert torch.allclose(tokens.signals["sensitivity"][placed], wanted[placed], atol=1e-4)
 
 
+def test_entropy_is_of_the_shades_of_a_token(model: VideoMLLM) -> None:
+    """One shade has none, two have one bit; noise has the more, the more pixels there are."""
+    side = model.packing.cell if model.packing.family.any_size else model.packing.size[0]
+    size = (4 * side, 4 * side) if model.packing.family.any_size else model.packing.size
+    frames = np.zeros((2, *size, 3), np.uint8)
+    frames[:, : size[0] // 2 : 2] = 200  # every other line of the upper half
+    frames[:, :, size[1] // 2 :] = 90
+    tokens = model.encode(FrameBatch(np.arange(2.0), frames), size=size, needs=["entropy"])
+    seen = tokens.signals["entropy"][tokens.placed].view(tokens.grid)
+    high, wide = tokens.grid[1:]
+    left = seen[:, :, : wide // 2]
+    assert torch.allclose(left[:, : high // 2], torch.ones(()), atol=0.02)
+    assert torch.allclose(left[:, -(high // 2) + 1 :], torch.zeros(()), atol=1e-6)
+    assert torch.allclose(seen[:, :, -(wide // 2) + 1 :], torch.zeros(()), atol=1e-6)
+    made = compress("vflowopt(alpha=0.5)", model.encode(CLIP, needs=["entropy", "attention:-2"]), 8)
+    assert len(made) == 8
+
+
 @pytest.mark.parametrize("family", ["smolvlm", "gemma3", "glm4v", "llava_onevision", "internvl"])
 def test_projectors_of_other_shapes_tell_their_sensitivity(
     family: str, tmp_path_factory: pytest.TempPathFactory

@@ -18,6 +18,7 @@ _WHERE = {
     "metric": "encode with it; every vision tower gives it",
     "pre": "encode with it; every projector gives it",
     "sensitivity": "encode with it; every projector gives it",
+    "entropy": "encode with it; it is of the pixels",
     "relevance": "it comes with a question",
     "question": "it comes with a question",
     "text": "it comes with a question",

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from transformers.vision_utils import get_vision_window_index
 
 from videopipe.compress import VisualTokens
+from videopipe.mllm.entropy import entropy
 from videopipe.mllm.pixels import Packing
 from videopipe.mllm.projector import SIGNALS, Probe
 from videopipe.mllm.vision import Capture, tower_of
@@ -46,7 +47,8 @@ class Encoder:
         packing = self.packing
         step = packing.step
         several = step * max(1, _PATCHES_AT_ONCE // self._patches_per_step(size))
-        capture = Capture(self.tower, [need for need in needs if need not in SIGNALS])
+        others = SIGNALS | {"entropy"}
+        capture = Capture(self.tower, [need for need in needs if need not in others])
         probe = Probe(self.model, needs)
         parts: list[list[Tensor]] = []
         seen: list[dict[str, Tensor]] = []
@@ -58,6 +60,8 @@ class Encoder:
                 levels = [level[:-1] for level in levels]  # a clip has one, at its end
             parts.append(levels)
             seen.append(self._by_token(capture.take() | probe.take(), pixels))
+            if "entropy" in needs:
+                seen[-1]["entropy"] = entropy(frames[start : start + several], size, packing)
         grid = packing.grid(len(frames), *size)
         levels = [torch.cat(level) for level in zip(*parts, strict=True)]
         pos = self._positions(grid).to(levels[0].device)

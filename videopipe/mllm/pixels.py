@@ -134,6 +134,11 @@ class Packing:
             }
         return {"pixel_values_videos": values[None]}
 
+    def shown(self, frame: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+        """A frame ``[H, W, 3]`` as the tower is shown it, not normalised yet, ``[3, H, W]``."""
+        picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
+        return self._resized(picture, size)[0]
+
     def _resized(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
         height, width = pictures.shape[-2:]
         if self.family.resize == "crop":
