@@ -99,10 +99,13 @@ class VisualTokens:
         )
 
     def under(self, rows: TokenMap) -> VisualTokens:
-        """What the map ``rows`` makes of these tokens, for another compressor to go on with."""
+        """What the map ``rows`` makes of these tokens, for another compressor to go on with.
+
+        In float32: means are not rounded before they are looked at.
+        """
         return replace(
             self,
-            x=rows.apply(self.x),
+            x=rows.apply(self.features),
             pos=rows.pos[:, 0],
             levels=tuple(rows.apply(level) for level in self.levels),
             signals={name: rows.apply(signal) for name, signal in self.signals.items()},
