@@ -78,9 +78,14 @@ def compose(spec: str, **params: Any) -> Composition:
         )
     for stage in stages[1:]:
         if stage.compressor.whole:
+            first = stages[0]
             raise ConfigError(
                 f"'{spec}': '{stage.name}' works on whole frames, so it goes first "
-                f"('{stage.name}:0.5 | {stages[0].name}')."
+                + (
+                    f"instead of '{first.name}', which does as well."
+                    if first.compressor.whole
+                    else f"('{stage.name}:0.5 | {first.name}')."
+                )
             )
     return Composition(tuple(stages))
 
