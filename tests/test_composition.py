@@ -76,11 +76,17 @@ def test_parameters_stand_behind_a_name() -> None:
         ("evs:1.5 | divprune", "1.5 is no share"),
         ("evs:0 | divprune", "0 is no share"),
         ("evs:. | divprune", r"\. is no share"),
-        ("divprune | evs", r"'evs' works on whole frames, so it goes first \('evs:0.5 | divprune'"),
+        (
+            "divprune | evs",
+            r"'evs' works on whole frames, so it goes first \('evs:0.5 \| divprune'",
+        ),
         ("evs | pool", "'pool' works on whole frames, so it goes first instead of 'evs'"),
         ("evs | magic", "no compressor 'magic'"),
         ("pool(rows)", "'rows' is no parameter; write name=value"),
         ("pool(high=2)", "compressor 'pool' does not take that"),
+        ("pool(rows={[1]:2})", "compressor 'pool' does not take that"),
+        ("sttm(weighted_avg=no)", "weighted_avg is true or false"),
+        ("evs | llavolta(window=cells)", "window of llavolta is a line"),
         ("pool(rows=x)", "compressor 'pool' does not take that"),
     ],
 )

@@ -119,7 +119,7 @@ def _made(name: str, params: dict[str, Any]) -> Compressor:
     kind = method(name)
     try:
         return kind(**params)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"The compressor '{name}' does not take that ({error}).") from None
 
 
@@ -127,7 +127,7 @@ def _value(text: str) -> Any:
     """A number, a truth, a tuple of these; anything else is a word."""
     try:
         return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(text, text))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
 
 

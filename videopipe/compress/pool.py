@@ -123,6 +123,11 @@ class LLaVolta(GridPool):
     paper: ClassVar[str] = "arXiv 2406.20092"
     window: Window = "line"
 
+    def __post_init__(self) -> None:
+        GridPool.__post_init__(self)
+        if self.window != "line":
+            raise ValueError(f"the window of llavolta is a line, got {self.window}")
+
 
 def even(total: int, parts: int) -> Tensor:
     """``total`` in ``parts`` that differ by one at most, int64 ``[parts]``."""

@@ -52,6 +52,8 @@ class SpatioTemporal:
     def __post_init__(self) -> None:
         if not (isinstance(self.root_level, int) and self.root_level >= 0):
             raise ValueError(f"root_level is a whole number, 0 or more, got {self.root_level}")
+        if not isinstance(self.weighted_avg, bool):
+            raise ValueError(f"weighted_avg is true or false, got {self.weighted_avg}")
         if self.temporal is not None and not -1 <= self.temporal <= 1:
             raise ValueError(f"temporal is a cosine, -1 to 1, got {self.temporal}")
 

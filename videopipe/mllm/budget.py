@@ -128,7 +128,8 @@ def plan(
         for sized, count in zip(fitted, kept, strict=True)
     )
     if auto and not why:
-        steps = sum(-(-len(sized.frames) // packing.step) for sized in fitted)
+        # Clips are compressed one by one: the longest says how much there is over time.
+        steps = max((-(-len(sized.frames) // packing.step) for sized in fitted), default=0)
         method, why = auto.choice(sum(encoded), sum(kept), steps)
     return BudgetPlan(budget, method, tuple(clips), why)
 

@@ -218,7 +218,12 @@ class LocalViewer:
                     tokens = self._with_relevance(tokens, view.relevance[stretch.clip][stretch.run])
                 if asked - {RELEVANCE}:
                     tokens = self.model.with_question(tokens, view.question)
-                rows = compress(view.plan.method, tokens, stretch.kept)
+                try:
+                    rows = compress(view.plan.method, tokens, stretch.kept)
+                except ValueError as error:
+                    raise ConfigError(
+                        f"The compressor '{view.plan.method}' cannot be used here ({error})."
+                    ) from None
             used[stretch.clip] += len(tokens if rows is None else rows)
             clips.append(tokens)
             maps.append(rows)
