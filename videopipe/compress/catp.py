@@ -47,7 +47,7 @@ class CATP:
         if self.alignment:
             fits = (1 + tokens.signals["question"].double().cpu().numpy()) / 2
             bonus = self.alignment * fits.clip(0, 1)
-        size = torch.bincount(tokens.step, minlength=tokens.grid[0]).tolist()
+        size = tokens.sizes.tolist()
         kept, start = [], 0
         for count, share in zip(size, even_shares(tokens, k).tolist(), strict=True):
             frame = slice(start, start + count)

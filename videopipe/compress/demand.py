@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from videopipe.compress.frames import by_frame, demand_shares, even_shares
+from videopipe.compress.frames import by_frame, demand_shares, even_shares, frame_means
 from videopipe.compress.tokens import VisualTokens
 from videopipe.compress.vidcom2 import demand as unusual
 from videopipe.compress.vidcom2 import uniqueness
@@ -63,8 +63,7 @@ def outliers(attention: Tensor) -> Tensor:
 
 
 def _unusual(tokens: VisualTokens, k: int) -> Tensor:
-    size = torch.bincount(tokens.step, minlength=tokens.grid[0])
-    return demand_shares(tokens, unusual(uniqueness(tokens)) * size, k)
+    return demand_shares(tokens, unusual(uniqueness(tokens)).cpu() * tokens.sizes, k)
 
 
 def _outstanding(tokens: VisualTokens, k: int) -> Tensor:
@@ -73,10 +72,8 @@ def _outstanding(tokens: VisualTokens, k: int) -> Tensor:
 
 
 def _relevant(tokens: VisualTokens, k: int) -> Tensor:
-    size = torch.bincount(tokens.step, minlength=tokens.grid[0])
-    total = torch.zeros(len(size), dtype=torch.float64, device=size.device)
-    total.index_add_(0, tokens.step, tokens.signals["relevance"].double())
-    return demand_shares(tokens, (total / size.clamp(min=1)).clamp(min=0), k)
+    mean = frame_means(tokens, tokens.signals["relevance"].double())
+    return demand_shares(tokens, mean.clamp(min=0), k)
 
 
 def _equally_well(tokens: VisualTokens, k: int) -> Tensor:

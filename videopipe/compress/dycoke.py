@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from videopipe.compress.changes import differences, largest, unit_scale
 from videopipe.compress.registry import Kind, register
-from videopipe.compress.resample import cut
+from videopipe.compress.resample import even
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 _GROUP = 4
@@ -51,13 +50,9 @@ class DyCoke:
             # Of four, the last is compared with the third, the others with the first.
             like = [step - (1 if step % _GROUP == 3 else step % _GROUP) for step in others]
             apart = differences(x, scale, others, like)
-            kept[others] = largest(apart, _even(k - n * len(whole), len(others)))
+            kept[others] = largest(apart, even(k - n * len(whole), len(others)))
         else:
             apart = differences(x, scale, whole[1:], whole[:-1])
             apart = torch.cat([torch.zeros_like(x[:1, :, 0]), apart])
-            kept[whole] = largest(apart, _even(k, len(whole)))
+            kept[whole] = largest(apart, even(k, len(whole)))
         return TokenMap.keep(kept.flatten().nonzero().squeeze(1), tokens.pos)
-
-
-def _even(k: int, parts: int) -> Tensor:
-    return torch.tensor([part.stop - part.start for part in cut(k, parts)])

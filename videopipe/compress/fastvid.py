@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from videopipe.compress.changes import largest, unit_scale
 from videopipe.compress.density import centres, density
 from videopipe.compress.frames import columns
 from videopipe.compress.registry import Kind, register
-from videopipe.compress.resample import cut
+from videopipe.compress.resample import even
 from videopipe.compress.segments import cut_apart
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
@@ -89,7 +90,7 @@ class FastVID:
         """``k`` rows shared out: salient ones evenly, those of a segment among its anchors."""
         steps, high, wide = tokens.grid
         wanted = round(k * self.context)
-        salient = torch.tensor([part.stop - part.start for part in cut(k - wanted, steps)])
+        salient = even(k - wanted, steps)
         demand = torch.zeros(steps, dtype=torch.float64)
         for segment in segments:
             anchors = self.anchors(segment)
@@ -98,8 +99,7 @@ class FastVID:
         wanted = min(wanted, int(room.sum()))
         context = torch.from_numpy(allocate(demand.numpy(), wanted, 0, room.numpy()))
         room = high * wide - context
-        even = torch.ones(steps, dtype=torch.float64)
-        more = allocate(even.numpy(), k - wanted, salient.numpy(), room.numpy())
+        more = allocate(np.ones(steps), k - wanted, salient.numpy(), room.numpy())
         return Counts(torch.from_numpy(more), context)
 
     def join(self, tokens: VisualTokens, segments: list[slice], counts: Counts) -> TokenMap:

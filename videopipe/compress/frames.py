@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from videopipe.allocate import allocate
-from videopipe.compress.resample import cut
+from videopipe.compress.resample import even
 from videopipe.compress.tokens import VisualTokens
 
 
@@ -44,7 +44,7 @@ def by_frame(tokens: VisualTokens) -> Frames:
     if tokens.whole:
         index = index.view(steps, -1)
         return Frames(index, torch.ones_like(index, dtype=torch.bool))
-    size = torch.bincount(tokens.step, minlength=steps)
+    size = tokens.sizes.to(index.device)
     n = max(1, int(size.max()))
     first = size.cumsum(0) - size
     there = torch.arange(n, device=index.device) < size[:, None]
@@ -59,9 +59,8 @@ def even_shares(tokens: VisualTokens, k: int) -> Tensor:
     """
     size = tokens.sizes
     there = size.nonzero().squeeze(1)
-    even = torch.tensor([part.stop - part.start for part in cut(k, len(there))])
     shares = torch.zeros_like(size)
-    shares[there] = even.clamp(max=size[there])
+    shares[there] = even(k, len(there)).clamp(max=size[there])
     if int(shares.sum()) < k:
         shares = demand_shares(tokens, torch.ones(len(size), dtype=torch.float64), k)
     return shares
@@ -76,6 +75,12 @@ def demand_shares(tokens: VisualTokens, demand: Tensor, k: int, floor: int = 1) 
     least = size.clamp(max=min(floor, k // max(1, int((size > 0).sum()))))
     wanted = demand.double().cpu().where(size > 0, torch.zeros(()).double())
     return torch.from_numpy(allocate(wanted.numpy(), k, least.numpy(), size.numpy()))
+
+
+def frame_means(tokens: VisualTokens, values: Tensor) -> Tensor:
+    """The mean of ``values`` ``[N]`` over the tokens of each frame, ``[T]``; 0 without any."""
+    size = tokens.sizes.to(values.device)
+    return values.new_zeros(len(size)).index_add_(0, tokens.step, values) / size.clamp(min=1)
 
 
 def top(scores: Tensor, frames: Frames, shares: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def _windows(tokens: VisualTokens, size: int) -> list[slice]:
     """
     n = len(tokens)
     parts = max(1, n // size)
-    frames = torch.bincount(tokens.step, minlength=tokens.grid[0]).cumsum(0).cpu()
+    frames = tokens.sizes.cumsum(0)
     ends = [0]
     for part in range(1, parts):
         even = n * part // parts

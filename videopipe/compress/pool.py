@@ -15,6 +15,7 @@ from videopipe.compress.resample import (
     Sampling,
     adaptive,
     cell_sampling,
+    even,
     grid_sampling,
     lowpass,
     means,
@@ -127,11 +128,6 @@ class LLaVolta(GridPool):
         GridPool.__post_init__(self)
         if self.window != "line":
             raise ValueError(f"the window of llavolta is a line, got {self.window}")
-
-
-def even(total: int, parts: int) -> Tensor:
-    """``total`` in ``parts`` that differ by one at most, int64 ``[parts]``."""
-    return (torch.arange(parts + 1) * total // parts).diff()
 
 
 def scales(high: int, wide: int) -> dict[int, Tensor]:

@@ -9,9 +9,8 @@ from typing import ClassVar, Literal, get_args
 from torch import Tensor
 
 from videopipe.compress.grouped import lowest
-from videopipe.compress.pool import even
 from videopipe.compress.registry import Kind, register
-from videopipe.compress.resample import cell_sampling, sampled
+from videopipe.compress.resample import cell_sampling, even, sampled
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 Form = Literal["window", "video"]

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from videopipe.allocate import allocate
-from videopipe.compress.pool import even
 from videopipe.compress.registry import Kind, register
-from videopipe.compress.resample import cell_sampling, sampled
+from videopipe.compress.resample import cell_sampling, even, sampled
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 

@@ -15,7 +15,7 @@ from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
 _AT_ONCE = 2**22  # cosines, features
-_LEAST = 1e-30  # attention: tokens that get none are merged evenly
+LEAST = 1e-30  # attention: tokens that get none are merged evenly
 
 
 @register("prumerge")
@@ -54,7 +54,7 @@ class PruMerge:
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         frames, shares = by_frame(tokens), frame_shares(tokens, k, self.demand)
-        attention = tokens.signals[f"attention:{self.block}"].float().clamp(min=_LEAST)
+        attention = tokens.signals[f"attention:{self.block}"].float().clamp(min=LEAST)
         kept = top(attention, frames, (shares - 1).clamp(min=0))
         like, row = alike(tokens.signals[f"key:{self.block}"], frames, kept, self.neighbours)
         rest, host, which = leftover(kept, attention, tokens, shares)

@@ -13,11 +13,9 @@ from torch import Tensor
 from videopipe.allocate import allocate
 from videopipe.compress.demand import check, demand_needs, frame_shares
 from videopipe.compress.frames import Frames, by_frame, top
-from videopipe.compress.prumerge import alike, leftover
+from videopipe.compress.prumerge import LEAST, alike, leftover
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
-
-_LEAST = 1e-30  # attention: tokens that get none are merged evenly
 
 
 @register("recoverable")
@@ -57,7 +55,7 @@ class RecoverableCompression:
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         frames, shares = by_frame(tokens), frame_shares(tokens, k, self.demand)
-        attention = tokens.signals[f"attention:{self.block}"].float().clamp(min=_LEAST)
+        attention = tokens.signals[f"attention:{self.block}"].float().clamp(min=LEAST)
         question = tokens.signals["question"].float()
         kinds = _kinds(frames, attention, question, shares)
         seen = top(attention, frames, kinds[:, 0])

@@ -38,6 +38,11 @@ def cut(length: int, parts: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(ends)]
 
 
+def even(total: int, parts: int) -> Tensor:
+    """``total`` in ``parts`` that differ by one at most, int64 ``[parts]``."""
+    return (torch.arange(parts + 1) * total // parts).diff()
+
+
 def rows_for(high: int, wide: int, n: int) -> int:
     """Into how many rows ``n`` cells of a frame ``[high, wide]`` go, to be about square.
 
@@ -89,9 +94,8 @@ def grid_sampling(high: int, wide: int, n: int, axis: Axis, rows: int = 0) -> Sa
     one column more than others.
     """
     rows = rows or rows_for(high, wide, n)
-    bands = cut(n, rows)
-    first = torch.tensor([band.start for band in bands])
-    columns = torch.tensor([band.stop - band.start for band in bands])
+    columns = even(n, rows)
+    first = columns.cumsum(0) - columns
     down = axis(high, rows)
     parts = []
     host = torch.empty(n, dtype=torch.int64)

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from videopipe.compress.frames import by_frame, demand_shares, top
+from videopipe.compress.frames import by_frame, demand_shares, frame_means, top
 from videopipe.compress.registry import Kind, register
 from videopipe.compress.tokens import TokenMap, VisualTokens
 
@@ -47,8 +47,7 @@ class UnusualTokens:
 
     def __call__(self, tokens: VisualTokens, k: int) -> TokenMap:
         known = usual(tokens, self.channels)
-        size = torch.bincount(tokens.step, minlength=tokens.grid[0])
-        wanted = demand(_unusual(known, tokens), self.temperature) * size
+        wanted = demand(_unusual(known, tokens), self.temperature).cpu() * tokens.sizes
         shares = demand_shares(tokens, wanted, k)
         kept = top(-(known.video + known.frame), by_frame(tokens), shares)
         return TokenMap.keep(kept, tokens.pos)
@@ -75,7 +74,7 @@ def usual(tokens: VisualTokens, channels: float = 0.5) -> Usual:
     length = (norm * scale).square()  # 1, or 0 of a token of zeros
     middle = scale @ x / len(x)
     cross, square = [], []
-    sizes = torch.bincount(tokens.step, minlength=tokens.grid[0]).tolist()
+    sizes = tokens.sizes.tolist()
     for some, part in zip(torch.split(x, sizes), torch.split(scale, sizes), strict=True):
         own = part @ some / max(1, len(some))
         cross.append(some @ own)
@@ -104,9 +103,8 @@ def demand(uniqueness: Tensor, temperature: float = 0.01) -> Tensor:
 
 
 def _unusual(known: Usual, tokens: VisualTokens) -> Tensor:
-    size = torch.bincount(tokens.step, minlength=tokens.grid[0])
-    total = known.video.new_zeros(len(size)).index_add_(0, tokens.step, known.video)
-    return (-total / size.clamp(min=1)).where(size > 0, float("-inf"))
+    there = (tokens.sizes > 0).to(known.video.device)
+    return (-frame_means(tokens, known.video)).where(there, float("-inf"))
 
 
 def _gaussians(squares: Tensor) -> Tensor:

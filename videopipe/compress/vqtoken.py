@@ -67,8 +67,7 @@ class VectorQuantized:
 def _windows(tokens: VisualTokens, k: int) -> Iterator[tuple[slice, int]]:
     """Stretches of the tokens, of whole frames if these are enough, and the rows of each."""
     count = -(-k // _WINDOW)
-    last = torch.bincount(tokens.step).cpu()
-    last = last[last > 0].cumsum(0)
+    last = tokens.sizes[tokens.sizes > 0].cumsum(0)
     if len(last) < count:
         windows = cut(len(tokens), count)
     else:
